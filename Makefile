@@ -1,0 +1,56 @@
+# Two commands do everything: `make demo` and `make test`. Both set the environment up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check lint types notebooks bench lab lock clean help
+
+help:  ## what there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(STAMP)  ## run the support desk through Prefect on the embedded fleet
+	@$(BIN)/toolkit demo
+
+test: $(STAMP)  ## run the tests
+	@$(BIN)/python -m pytest
+
+check: test lint types notebooks  ## everything that CI runs
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+notebooks: $(STAMP)  ## execute the notebooks from top to bottom
+	@$(BIN)/python -m notebooks.execute
+
+bench: $(STAMP)  ## measure the cost of orchestration beside bare HTTP and a Prefect task per call
+	@$(BIN)/python -m evals.performance
+
+quality: $(STAMP)  ## accuracy of the embedded models on both test sets
+	@$(BIN)/python -m evals.support.quality
+
+lab: $(STAMP)  ## open the notebooks
+	@$(BIN)/jupyter lab notebooks
+
+lock:  ## resolve the whole tree of dependencies again
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group dev --all-extras \
+	  --quiet --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	echo uv | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --quiet --custom-compile-command "make lock" - -o requirements-uv.lock
+
+# The environment, from names, versions and hashes alone. uv installs in seconds; where it cannot be had, pip does.
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked environment into $(VENV) ..." >&2
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock 2>/dev/null \
+	    && $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock 2>/dev/null; then :; \
+	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:  ## remove the environment and what runs left in .toolkit
+	rm -rf $(VENV) .toolkit

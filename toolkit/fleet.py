@@ -1,0 +1,208 @@
+"""The fleet: who can be asked. In: `models.toml` or specs. Out: providers by name, facts for routers, prices.
+
+[models.small]
+provider = "openai"                      # openai | embedded | recorded | person | an entry point's name
+model = "gpt-4o-mini"                    # what the provider calls it
+endpoint = "https://api.openai.com/v1"
+key_env = "OPENAI_API_KEY"               # the variable's name, never the key
+price = { input = 0.15, output = 0.60 }  # USD per million tokens; without it: the package genai-prices
+window = 128_000
+capabilities = ["chat", "json", "tools"]
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+
+from toolkit.errors import FleetError
+from toolkit.models.function import Answering, FunctionModel
+from toolkit.models.person import Person
+from toolkit.models.spec import ModelSpec, Provider
+from toolkit.prices import Price, PriceBook
+from toolkit.records import Json
+from toolkit.routing.router import ModelFacts
+
+ENTRY_POINTS = "toolkit.providers"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Specs by name, in the order declared; `functions` are models that live in this process alone."""
+
+    specs: Mapping[str, ModelSpec]
+    functions: Mapping[str, Answering] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Fleet:
+        """Read a models.toml. Raises FleetError naming the file, the model and the field."""
+        path = Path(path)
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise FleetError(f"there is no fleet file {path}; write one, or copy the example's models.toml") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise FleetError(f"cannot read the fleet file {path}: {error}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise FleetError(f"{path} is no valid TOML: {error}") from error
+        models = content.get("models")
+        if not isinstance(models, dict) or not models:
+            raise FleetError(f"{path} names no models; it needs tables such as [models.small]")
+        return cls({name: _spec(name, table, path) for name, table in models.items()})
+
+    @classmethod
+    def of(cls, *specs: ModelSpec) -> Fleet:
+        """A fleet out of specs made in code."""
+        return cls({spec.name: spec for spec in specs})
+
+    def with_function(self, name: str, function: Answering, **fields: Json) -> Fleet:
+        """This fleet and one more member: a function of the request, e.g. for your own code or a test."""
+        if isinstance(given := fields.get("capabilities"), set | list | tuple):
+            fields["capabilities"] = frozenset(given)
+        spec = ModelSpec(name=name, provider="function", model=str(fields.pop("model", name)), **fields)
+        return replace(self, specs={**self.specs, name: spec}, functions={**self.functions, name: function})
+
+    def __getitem__(self, name: str) -> ModelSpec:
+        try:
+            return self.specs[name]
+        except KeyError:
+            near = get_close_matches(name, self.specs, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise FleetError(f"the fleet has no model {name!r}; it has {', '.join(self.specs)}{hint}") from None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.specs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.specs)
+
+    @cached_property
+    def prices(self) -> PriceBook:
+        return PriceBook.of({name: spec.price for name, spec in self.specs.items() if spec.price is not None})
+
+    @cached_property
+    def facts(self) -> Mapping[str, ModelFacts]:
+        """The members as routers see them."""
+        return {name: self._facts_of(spec) for name, spec in self.specs.items()}
+
+    @cached_property
+    def persons(self) -> frozenset[str]:
+        return frozenset(name for name, spec in self.specs.items() if spec.is_person)
+
+    def open(self, name: str) -> Provider:
+        """A provider ready to send. Raises FleetError where it cannot be made (missing key, missing file)."""
+        spec = self[name]
+        if name in self.functions:
+            return FunctionModel(self.functions[name])
+        return _maker(spec)(spec)
+
+    def _facts_of(self, spec: ModelSpec) -> ModelFacts:
+        price = spec.price
+        if price is None and spec.provider not in ("person", "function", "embedded", "recorded"):
+            price = self.prices.price(spec.name, provider_name=spec.provider, request_model=spec.model)
+        return ModelFacts(
+            name=spec.name,
+            provider_name=spec.provider,
+            capabilities=spec.capabilities,
+            window=spec.window,
+            price=price,
+            is_person=spec.is_person,
+        )
+
+
+# ------------------------------------------------------------------------------------------------------- providers
+def _openai(spec: ModelSpec) -> Provider:
+    from toolkit.models import openai
+    from toolkit.models.http import HttpModel
+
+    return HttpModel(spec, openai)
+
+
+def _embedded(spec: ModelSpec) -> Provider:
+    from toolkit.models.embedded import build
+
+    return build(spec)
+
+
+def _recorded(spec: ModelSpec) -> Provider:
+    from toolkit.models.recorded import RecordedModel
+
+    return RecordedModel(spec)
+
+
+MAKERS: Mapping[str, Callable[[ModelSpec], Provider]] = {
+    "openai": _openai,
+    "embedded": _embedded,
+    "recorded": _recorded,
+    "person": Person,
+}
+
+
+def _maker(spec: ModelSpec) -> Callable[[ModelSpec], Provider]:
+    if spec.provider in MAKERS:
+        return MAKERS[spec.provider]
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=ENTRY_POINTS, name=spec.provider):
+        maker: Callable[[ModelSpec], Provider] = point.load()
+        return maker
+    known = ", ".join([*MAKERS, *(point.name for point in entry_points(group=ENTRY_POINTS))])
+    raise FleetError(f"model {spec.name!r}: there is no provider {spec.provider!r}; known are {known}")
+
+
+# ------------------------------------------------------------------------------------------------------- models.toml
+_FIELDS = {f.name for f in fields(ModelSpec)} - {"name", "folder"}
+_WHOLE_NUMBERS = ("window", "max_output_tokens", "concurrency")
+_WORDS = ("model", "endpoint", "key_env")
+
+
+def _spec(name: str, table: Json, path: Path) -> ModelSpec:
+    where = f"{path}: [models.{name}]"
+    if not isinstance(table, dict):
+        raise FleetError(f"{where} must be a table")
+    if unknown := sorted(set(table) - _FIELDS):
+        near = get_close_matches(unknown[0], _FIELDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(_FIELDS))}"
+        raise FleetError(f"{where} has an unknown field {unknown[0]!r}{hint}")
+    provider = table.get("provider")
+    if not isinstance(provider, str):
+        raise FleetError(f'{where} needs a provider, e.g. provider = "openai"')
+    for field_name in _WHOLE_NUMBERS:
+        value = table.get(field_name, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise FleetError(f"{where}: {field_name} must be a whole number of at least 1, not {value!r}")
+    seconds = table.get("timeout_seconds", 1)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
+        raise FleetError(f"{where}: timeout_seconds must be a positive number, not {seconds!r}")
+    for field_name in _WORDS:
+        if not isinstance(table.get(field_name, ""), str):
+            raise FleetError(f"{where}: {field_name} must be text, not {table[field_name]!r}")
+    settings = table.get("settings", {})
+    capabilities = table.get("capabilities", ["chat", "json"])
+    if not isinstance(settings, dict) or not isinstance(capabilities, list):
+        raise FleetError(f"{where}: settings is a table and capabilities a list of words")
+    given = {key: value for key, value in table.items() if key not in ("price", "capabilities", "model")}
+    return ModelSpec(
+        name=name,
+        model=str(table.get("model", name)),
+        price=_price(table.get("price"), where),
+        capabilities=frozenset(map(str, capabilities)),
+        folder=path.resolve().parent,
+        **given,
+    )
+
+
+def _price(table: Json, where: str) -> Price | None:
+    if table is None:
+        return None
+    known = {f.name for f in fields(Price)}
+    if not isinstance(table, dict) or set(table) - known:
+        raise FleetError(f"{where}: price is a table of {', '.join(sorted(known))} in USD per million tokens")
+    for key, value in table.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise FleetError(f"{where}: price.{key} must be a number of at least 0, not {value!r}")
+    return Price(**{key: float(value) for key, value in table.items()})

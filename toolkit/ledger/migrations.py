@@ -1,0 +1,82 @@
+"""Bringing a history to this toolkit's schema: made new, or led there by numbered migrations, never thrown away.
+
+A new column is a line in `toolkit.ledger.schema` and the migration that adds it to older files here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from duckdb import DuckDBPyConnection
+
+from toolkit.errors import LedgerError
+from toolkit.ledger.schema import BOOKKEEPING, CONTENTS, TABLES, VERSION
+from toolkit.ledger.views import VIEWS
+
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
+"""Statements that lead to each version after the first."""
+
+
+def version_of(connection: DuckDBPyConnection, catalog: str) -> int:
+    """The schema version of an attached history, 0 where it has none of our tables.
+
+    Raises LedgerError where a DuckDB file is no history.
+    """
+    tables = connection.execute(
+        "select table_name from duckdb_tables() where database_name = $1 and not internal", [catalog]
+    ).fetchall()
+    if not tables:
+        return 0
+    if ("schema_version",) not in tables:
+        raise LedgerError(
+            f"{catalog}.duckdb is a DuckDB file but no history of this toolkit (it has no table schema_version); "
+            "move it away or choose another home"
+        )
+    found = connection.execute(f"select max(version) from {catalog}.main.schema_version").fetchall()
+    return int(found[0][0])
+
+
+def check(found: int, where: str) -> None:
+    """Raise LedgerError where a history is newer than this toolkit."""
+    if found > VERSION:
+        message = f"the history {where} has schema version {found}, this toolkit knows {VERSION}; upgrade the toolkit"
+        raise LedgerError(message)
+
+
+def prepare(connection: DuckDBPyConnection, catalog: str, *, where: str) -> None:
+    """Bring an attached history to the current version, in one transaction; nothing to do is cheap."""
+    found = version_of(connection, catalog)
+    check(found, where)
+    if found == VERSION:
+        return
+    connection.execute(f"use {catalog}")
+    connection.execute("begin")
+    if found == 0:
+        for statement in BOOKKEEPING:
+            connection.execute(statement)
+        for table in (*TABLES, CONTENTS):
+            connection.execute(table.ddl)
+        _note(connection, VERSION)
+    else:
+        for version in range(found + 1, VERSION + 1):
+            for statement in MIGRATIONS[version]:
+                connection.execute(statement)
+            _note(connection, version)
+    _describe(connection)
+    connection.execute("commit")
+    connection.execute("use memory")
+
+
+def _note(connection: DuckDBPyConnection, version: int) -> None:
+    connection.execute("insert into schema_version (version, applied_at) values ($1, $2)", [version, datetime.now(UTC)])
+
+
+def _describe(connection: DuckDBPyConnection) -> None:
+    """The comments and the views as this version has them."""
+    for table in (*TABLES, CONTENTS):
+        for statement in table.comments:
+            connection.execute(statement)
+    for view in VIEWS:
+        connection.execute(f"create or replace view {view.name} as {view.sql}")
+        question = view.question.replace("'", "''")
+        connection.execute(f"comment on view {view.name} is '{question}'")

@@ -1,0 +1,32 @@
+"""A question that waits for a person, or that a person has answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from toolkit.records import Json, Place
+
+ReviewStatus = Literal["open", "answered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One question to a person about one place of a run; `key` is that of the answer which it will become.
+
+    `person` is the member of the fleet who is asked; `output_schema` is the JSON schema that `value`, that person's
+    answer, must satisfy (None: free text); `why` says why a person is asked.
+    """
+
+    key: str
+    place: Place
+    question: str
+    asked_at: datetime
+    person: str = "person"
+    output_schema: Mapping[str, Json] | None = None
+    status: ReviewStatus = "open"
+    answered_at: datetime | None = None
+    value: Json = None
+    why: str = ""

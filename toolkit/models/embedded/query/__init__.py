@@ -1,0 +1,1 @@
+"""Questions about a table of orders, read by patterns and put as SQL."""

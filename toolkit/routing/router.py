@@ -1,0 +1,130 @@
+"""What a router is given (`RoutingFacts`), what it is (`Router`) and what it gives (`Decision`).
+
+Hard constraints come before any score: `judged` holds every candidate against what the request needs, and keeps the
+verdicts, so that the record says why a model was not asked.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from toolkit.context import output_share_tokens
+from toolkit.prices import Price
+from toolkit.records import Candidate, Decision, Json, Reply, Request, Verdict
+
+CAPABILITY_OF = {"embeddings": "embed"}
+
+Asking = Generator[tuple[str, Request], Reply, Decision]
+"""A router that must ask yields (model, request) and is sent the reply; the loop sends, records and charges it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A member of the fleet as a router sees it. `available` is False while its gate is open for nobody."""
+
+    name: str
+    provider_name: str
+    capabilities: frozenset[str]
+    window: int | None = None
+    price: Price | None = None
+    is_person: bool = False
+    available: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingFacts:
+    """All that a decision may rest on. `input_tokens` is an estimate; `seed` is the source of all chance."""
+
+    request: Request
+    models: Mapping[str, ModelFacts]
+    step: str = ""
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    input_tokens: int = 0
+    min_input_tokens: int = 0
+    seed: int = 0
+
+    @property
+    def output_tokens(self) -> int:
+        """What the answer may take of a window: its declared limit, else a guess."""
+        return output_share_tokens(self.request)
+
+    def chance(self, router: Router) -> random.Random:
+        """Random numbers for one router: the same each time for the same facts, and unlike those of a router within."""
+        return random.Random(f"{self.seed} {router!r}")
+
+
+class Router:
+    """Base of all routers: one method. A subclass is a frozen dataclass whose `repr` is the call that builds it."""
+
+    def decide(self, facts: RoutingFacts) -> Decision | Asking:
+        """The decision for a request. Its `order` is empty where no candidate passes the hard constraints."""
+        raise NotImplementedError
+
+    def names(self) -> tuple[str, ...] | None:
+        """The models that it may pick; None means any of the fleet."""
+        return None
+
+
+def judged(facts: RoutingFacts, names: Iterable[str] | None = None) -> tuple[Candidate, ...]:
+    """The candidates, each with its verdicts and expected cost. Without `names`: every model of the fleet."""
+    return tuple(_judge(facts, facts.models[name]) for name in (facts.models if names is None else names))
+
+
+def settle(
+    candidates: Sequence[Candidate],
+    order: Iterable[str],
+    *,
+    router: Router,
+    reason: str,
+    facts: RoutingFacts,
+    choice: str | None = None,
+    probabilities: Mapping[str, float] | None = None,
+    exploration_rate: float = 0.0,
+) -> Decision:
+    """A decision out of judged candidates: `order` loses those that may not be asked, its first is the choice.
+
+    Without `probabilities` the choice is certain.
+    """
+    eligible = {candidate.model for candidate in candidates if candidate.eligible}
+    kept = tuple(name for name in order if name in eligible)
+    chosen = choice if choice is not None else (kept[0] if kept else "")
+    chances = {chosen: 1.0} if probabilities is None else probabilities
+    return Decision(
+        choice=chosen,
+        candidates=tuple(replace(c, probability=chances.get(c.model, 0.0)) for c in candidates),
+        order=kept,
+        reason=reason if kept else _nobody(candidates),
+        router=repr(router),
+        exploration_rate=exploration_rate,
+        seed=facts.seed,
+    )
+
+
+def _judge(facts: RoutingFacts, model: ModelFacts) -> Candidate:
+    request = facts.request
+    needed = {CAPABILITY_OF.get(request.operation, "chat"), *request.needs}
+    if request.output_schema is not None:
+        needed.add("json")
+    missing = () if "*" in model.capabilities else tuple(sorted(needed - model.capabilities))
+    tokens = facts.min_input_tokens + facts.output_tokens
+    verdicts = [
+        Verdict("capabilities", not missing, f"lacks {', '.join(missing)}" if missing else ""),
+    ]
+    if model.window is not None:
+        fits = tokens <= model.window
+        verdicts.append(Verdict("window", fits, "" if fits else f"about {tokens:,} tokens > {model.window:,}"))
+    if not model.available:
+        verdicts.append(Verdict("gate", False, "its circuit breaker is open"))
+    cost = None if model.price is None else model.price.expected(facts.input_tokens, facts.output_tokens)
+    return Candidate(model.name, tuple(verdicts), expected_cost_usd=cost)
+
+
+def _nobody(candidates: Sequence[Candidate]) -> str:
+    causes = [
+        f"{c.model}: {'; '.join(v.why or v.constraint for v in c.verdicts if not v.passed)}"
+        for c in candidates
+        if not c.eligible
+    ]
+    return f"no model qualifies ({' · '.join(causes) or 'a person is never drawn'})"

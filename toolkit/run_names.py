@@ -1,0 +1,28 @@
+"""The names of runs: found again when cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolkit.errors import RunError
+
+LATEST = "latest"
+
+
+def chosen(wanted: str, names: Sequence[str], *, home: Path | str) -> str:
+    """The name meant, out of all names with the newest first: the whole name, its only beginning or part, or `latest`.
+
+    Raises RunError where none or several fit.
+    """
+    if wanted == LATEST and names:
+        return names[0]
+    if wanted in names:
+        return wanted
+    found = [name for name in names if name.startswith(wanted)] or [name for name in names if wanted in name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RunError(f"{wanted!r} fits {len(found)} runs: {', '.join(found[:5])}; give more of the name")
+    known = f"the newest are {', '.join(names[:3])}" if names else "there are none yet; start one with toolkit run"
+    raise RunError(f"there is no run {wanted!r} in {home}; {known}")
