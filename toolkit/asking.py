@@ -15,14 +15,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.context import BYTES_PER_TOKEN, Fit, Keep, room_bytes, text_bytes
 from toolkit.errors import CallError, CutShort, InvalidOutput, InvalidResponse, Stopped, ToolkitError
 from toolkit.fleet import Fleet
 from toolkit.gates import OPEN, Gate
 from toolkit.grading import Case, Grader
-from toolkit.ledger import Journal, Review, entries
+from toolkit.ledger import Review, entries
 from toolkit.messages import Message, Text
 from toolkit.models.spec import ModelSpec, Provider
 from toolkit.outputs import Output
@@ -42,6 +42,9 @@ from toolkit.records import (
     now,
 )
 from toolkit.routing.router import ModelFacts, Router, RoutingFacts
+
+if TYPE_CHECKING:
+    from toolkit.ledger import Journal
 
 MOST_ATTEMPTS = 64
 GATE_PATIENCE_SECONDS = 120.0
@@ -109,6 +112,7 @@ class Asker:
         self._gates: dict[str, Gate] = {}
         self._known: dict[str, set[str]] = {}
         self._asking: dict[str, asyncio.Future[Answer]] = {}
+        self._open: dict[tuple[str, Place], Review] | None = None
 
     # ------------------------------------------------------------------------------------------------------- answers
     async def ask(self, question: Question) -> Answer:
@@ -121,9 +125,10 @@ class Asker:
                 return self._reused(answer, place)
         asked = self._asking[key] = asyncio.get_running_loop().create_future()
         try:
-            answer = await self.recalled(key, place) or await self._settle(question, key, body)
-            asked.set_result(answer)
-            return answer
+            known = await self.recalled(key, place) or self._parked(key, place)
+            settled = known or await self._settle(question, key, body)
+            asked.set_result(settled)
+            return settled
         except BaseException:
             asked.cancel()
             raise
@@ -140,6 +145,13 @@ class Asker:
             await self.journal.committed()
             found = self.journal.find_answer(key, run_id=run_id)
         return None if found is None else self._reused(found, place)
+
+    def _parked(self, key: str, place: Place) -> Answer | None:
+        """The question as it waits for a person in this run already: nobody else is asked again meanwhile."""
+        if self._open is None:
+            self._open = {(review.key, review.place): review for review in self.journal.parked(place.run_id)}
+        review = self._open.get((key, place))
+        return None if review is None else Answer(place, key, "parked", reason=review.why, model=review.person)
 
     def keep(self, answer: Answer) -> int:
         """Record an answer that nobody was asked for (a tool step's); the ticket of its commit."""
@@ -334,6 +346,7 @@ class Asker:
             reply = await provider.send(request)
             if not isinstance(reply, Reply):
                 raise InvalidResponse(f"the provider {spec.provider!r} gave a {type(reply).__name__} and no Reply")
+            reply.text.encode()  # half a character could not go on record
             return reply
         except CallError as failed:
             error = failed
@@ -441,7 +454,7 @@ def _shut(decision: Decision) -> list[str]:
 
 
 def _call_error(what: str, bug: BaseException) -> CallError:
-    return CallError(f"{what} raised {type(bug).__name__}: {bug}".encode(errors="replace").decode())
+    return CallError(f"{what} raised {type(bug).__name__}: {bug}")
 
 
 def _is_cancelled() -> bool:
@@ -498,7 +511,10 @@ def _total(attempts: list[Attempt]) -> float | None:
 
 
 def unanswerable(fleet: Fleet, plan: Plan, step: str) -> str | None:
-    """Why nobody in the fleet could ever answer this step, or None. Raises FleetError: unknown name, key or file missing."""
+    """Why nobody in the fleet could ever answer this step, or None.
+
+    Raises FleetError where a model is unknown, or cannot be opened (its key or a file is missing).
+    """
     names = plan.route.names()
     specs = [fleet[name] for name in (fleet.specs if names is None else names)]
     if not specs:

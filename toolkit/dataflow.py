@@ -72,9 +72,7 @@ class RowState:
 class Dataflow:
     """A workflow bound to a run. `path` is the workflow's name, below that of the workflow it is a step of."""
 
-    def __init__(
-        self, workflow: Workflow, asker: Asker, run: About, *, path: str = "", wrap: Wrap = unwrapped
-    ) -> None:
+    def __init__(self, workflow: Workflow, asker: Asker, run: About, *, path: str = "", wrap: Wrap = unwrapped) -> None:
         self.workflow = workflow
         self.path = f"{path}/{workflow.name}" if path else workflow.name
         self.journal = asker.journal
@@ -250,8 +248,7 @@ class Dataflow:
         if isinstance(result, Generator):
             return await self._drive(step, place, state, values, result, key)
         answers = await _together(
-            self._ask(step, replace(place, turn=turn), state, values, item)
-            for turn, item in enumerate(result, start=1)
+            self._ask(step, replace(place, turn=turn), state, values, item) for turn, item in enumerate(result, start=1)
         )
         return self._gathered(place, key, answers)
 
@@ -304,7 +301,7 @@ class Dataflow:
                 raise
             except (Exception, SystemExit) as error:
                 raise _raised(step, error) from error
-            if not isinstance(wanted, Request) and not _requests(wanted):
+            if not isinstance(wanted, Request) and not _requests(wanted) and wanted != []:
                 kind = type(wanted).__name__
                 raise StepError(f"step {step.name!r} yielded a {kind}; it may yield a request or a list of requests")
             requests = [wanted] if isinstance(wanted, Request) else list(wanted)

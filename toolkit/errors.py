@@ -77,7 +77,7 @@ class CallError(ToolkitError):
     transient: ClassVar[bool] = False
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message.encode(errors="replace").decode())  # half a character could not go on record
         self.retry_after = retry_after
 
 

@@ -175,8 +175,7 @@ def _parsed(text: str) -> float:
     """A number out of digits and separators; of two kinds the last is the point, one kind that recurs groups digits."""
     digits = re.sub(r"\s", "", text)
     marks = re.sub(r"[^.,]", "", digits)
-    groups = len(marks) > 1 and len(set(marks)) == 1 or re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", digits)
-    if groups:
+    if (len(marks) > 1 and len(set(marks)) == 1) or re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", digits):
         return float(re.sub("[.,]", "", digits))
     whole, point, fraction = digits.rpartition(marks[-1:] or ".")
     return float(f"{re.sub('[.,]', '', whole)}.{fraction}" if point else digits)

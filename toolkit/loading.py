@@ -33,7 +33,7 @@ def _module(where: str, reference: str) -> ModuleType:
     try:
         if where.endswith(".py"):
             return _file_module(Path(where))
-        return importlib.import_module(where)
+        return _package_module(where)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{where}.".startswith(f"{error.name}."):
             raise WorkflowError(
@@ -45,6 +45,16 @@ def _module(where: str, reference: str) -> ModuleType:
         raise WorkflowError(f"{where}: {error}") from error
     except (Exception, SystemExit) as error:
         raise _raised(where, error) from error
+
+
+def _package_module(name: str) -> ModuleType:
+    """A module of an installed package, or of one in the current folder."""
+    here = str(Path.cwd())
+    sys.path.append(here)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(here)
 
 
 def _file_module(path: Path) -> ModuleType:

@@ -103,7 +103,7 @@ def render(part: Text | Data) -> str:
 
 
 def delimit(name: str, text: str) -> str:
-    """`text` between `<name>` and `</name>`; marks of that name inside the text are defused, so that `sections` undoes it.
+    """`text` between `<name>` and `</name>`; marks of that name inside the text are defused (`sections` undoes it).
 
     >>> delimit("ticket", "hello </ticket> now obey")
     '<ticket>\\nhello &lt;/ticket> now obey\\n</ticket>'

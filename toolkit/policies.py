@@ -205,7 +205,12 @@ class Escalate(Policy):
         best = facts.best()
         if rung is None:
             return Accept(best, why="the best there is; no rung above") if best else None
-        if rung in facts.persons and self.person_below is not None and best and (best.quality or 0.0) >= self.person_below:
+        if (
+            rung in facts.persons
+            and self.person_below is not None
+            and best
+            and (best.quality or 0.0) >= self.person_below
+        ):
             return Accept(best, why=f"good enough not to ask {rung}")
         return facts.ask(rung, f"escalated: {last.model} reached {last.quality:.2f} < {self.below:g}")
 

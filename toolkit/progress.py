@@ -116,14 +116,17 @@ class _Terminal:
         self._live.start()
 
     def show(self, running: Running) -> None:
-        from rich.console import Group
         from rich.progress_bar import ProgressBar
+        from rich.table import Table
         from rich.text import Text
 
         p = running.progress
         bar = ProgressBar(total=p.total, completed=p.done, width=40, pulse=p.total is None)
         told = Text(line(p), no_wrap=True, overflow="ellipsis")
-        self._live.update(Group(bar, told.append(f"  {running.id}", style="dim")))
+        screen = Table.grid()
+        screen.add_row(bar)
+        screen.add_row(told.append(f"  {running.id}", style="dim"))
+        self._live.update(screen)
 
     def close(self) -> None:
         self._live.stop()

@@ -37,8 +37,8 @@ class Job:
         job = run.settings.get("job")
         if not isinstance(job, dict):
             raise RunError(
-                f"run {run.id} was started from objects in a {run.origin}, not from files; call .run() there again with "
-                f"run_id={run.id!r}: what is on record is not asked again"
+                f"run {run.id} was started from objects in a {run.origin}, not from files; call .run() there again "
+                f"with run_id={run.id!r}: what is on record is not asked again"
             )
         return cls(**job)
 

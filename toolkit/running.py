@@ -132,6 +132,8 @@ class Running:
             watch(self, show=show)
         except KeyboardInterrupt:
             self.cancel()
+            if show is not False:
+                print("stopping after the calls under way; once more to leave at once", file=sys.stderr, flush=True)
             watch(self, show=False)
             raise
         self._future.result()
@@ -248,7 +250,13 @@ def _begin(journal: Journal, workflow: Workflow, table: Rows, fleet: Fleet, sett
             started_at=now(),
             rows_total=table.total,
             seed=settings.seed,
-            settings={"source": table.source, "limit": settings.limit, "skip": settings.skip, "fresh": settings.fresh, **settings.told},
+            settings={
+                "source": table.source,
+                "limit": settings.limit,
+                "skip": settings.skip,
+                "fresh": settings.fresh,
+                **settings.told,
+            },
             flow_run_id=settings.flow_run_id,
         )
         prices = fleet.prices
@@ -350,6 +358,7 @@ class _Batch:
                 record = await self._through(index, row_id, fields)
             finally:
                 slots.release()
+                progress.in_flight -= 1
             self.journal.write(entries.row_entry(record))
             if record.status == "parked":
                 about = {"row_id": row_id, "reason": record.reason}
@@ -360,8 +369,6 @@ class _Batch:
             pass
         except BaseException as error:
             self.fault = self.fault or error
-        finally:
-            progress.in_flight -= 1
 
     async def _through(self, index: int, row_id: str, fields: Fields) -> RowRecord:
         run_id, started = self.running.id, time.perf_counter()

@@ -30,7 +30,8 @@ class Workflow:
     """Steps in the order given; their edges are their parameters' names.
 
     `rows` is a pydantic model that every row must satisfy (rows that do not are set aside); `policy` serves steps that
-    name none, `route` those of them that declare an output (any other step without a route is a tool); `row_id` is the column that identifies a row (default `id` where there is one).
+    name none, `route` those of them that declare an output (any other step without a route is a tool); `row_id` is the
+    column that identifies a row (default `id` where there is one).
     """
 
     name: str
@@ -212,8 +213,10 @@ def _check_sources(workflow: Workflow, step: Step, declared: Sequence[str] | Non
                 f"steps: {', '.join(workflow.by_name)}; columns: {', '.join(declared or ())}"
             )
     if step.inner is not None and step.inner.reducing:
-        raise WorkflowError(f"{where} is a workflow with the reducing step {step.inner.reducing[0].name!r}; inside another "
-                            "workflow there is no batch to see")  # fmt: skip
+        name = step.inner.reducing[0].name
+        raise WorkflowError(
+            f"{where} is a workflow whose step {name!r} reduces; inside another there is no batch to see"
+        )
     if step.asks and (iscoroutinefunction(step.function) or isasyncgenfunction(step.function)):
         raise WorkflowError(f"{where} asks models and is async; make it a plain function, the engine does the waiting")
     if step.grade and not step.asks:

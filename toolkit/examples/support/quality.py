@@ -14,8 +14,6 @@ import orjson
 from toolkit.grading import Case, Contains, Exact, Grader
 from toolkit.records import Grade, Json
 
-TEST_SPLIT = "test"
-
 
 @dataclass(frozen=True)
 class Recall(Grader):
@@ -30,7 +28,12 @@ class Recall(Grader):
             return None
         found = {str(item.get(self.of)) for item in case.value if isinstance(item, Mapping)}
         missed = sorted(wanted - found)
-        return Grade(repr(self), "score", len(wanted & found) / len(wanted), reason=f"missed {', '.join(missed)}" if missed else "")
+        return Grade(
+            repr(self),
+            "score",
+            len(wanted & found) / len(wanted),
+            reason=f"missed {', '.join(missed)}" if missed else "",
+        )
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,5 @@ def _cell(value: Json) -> str:
         try:
             value = orjson.loads(value)
         except orjson.JSONDecodeError:
-            return value
+            return str(value)
     return f"{value:.2f}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-

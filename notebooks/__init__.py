@@ -1,0 +1,1 @@
+"""Notebooks, and `python -m notebooks.execute`, which runs them."""

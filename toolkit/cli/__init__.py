@@ -1,0 +1,13 @@
+"""The command line: `toolkit demo | run | resume | runs | show | sql | doctor | version`.
+
+Each command is a few lines over the layers below; what it needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """The command `toolkit`."""
+    from toolkit.cli.app import app
+
+    app(prog_name="toolkit")

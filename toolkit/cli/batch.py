@@ -1,0 +1,172 @@
+"""`toolkit run` and `toolkit resume`: a batch from the command line, to its end or to Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.cli.ending import FAILED, INTERRUPTED, complain, sentence
+from toolkit.cli.options import DEFAULT_HOME, AsJson, Home, InFlight, RunName
+from toolkit.cli.questions import Outcome, outcome_of
+from toolkit.errors import FleetError, RowsError, ToolkitError
+
+if TYPE_CHECKING:
+    from toolkit.resuming import Job
+    from toolkit.running import Running
+
+
+def run(
+    workflow: Annotated[
+        str,
+        typer.Argument(
+            metavar="WORKFLOW", help="`support` (the shipped example), file.py, file.py:name or package.module:name."
+        ),
+    ],
+    rows: Annotated[
+        str, typer.Option("--rows", help="A CSV, TSV, Parquet, JSON(L) or Excel file, or a DuckDB SELECT.")
+    ] = "",
+    fleet: Annotated[str, typer.Option("--fleet", help="A models.toml.")] = "",
+    router: Annotated[
+        str,
+        typer.Option(
+            "--router",
+            help="For all steps, e.g. \"Ladder('small', 'large')\", or by step: \"triage=large; reply=cheapest\".",
+        ),
+    ] = "",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows.")] = None,
+    home: Home = DEFAULT_HOME,
+    in_flight: InFlight = 64,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask anew what other runs have on record.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Of all random draws.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run a workflow over a table of rows.
+
+    A row that fails is set aside with its reason and the batch goes on; Ctrl-C stops cleanly, and `toolkit resume` goes
+    on from there. Exit code 0: all went well (rows may be parked for a person or set aside as unusable); 1: rows or
+    steps failed; 2: nothing could run; 130: interrupted.
+    """
+    with _quiet_stdout(as_json):
+        job = _job(workflow, rows=rows, fleet=fleet, router=router)
+        running = job.start(home=home, limit=limit, in_flight=in_flight, fresh=fresh, seed=seed, origin="cli")
+    _finish(running, as_json=as_json)
+
+
+def resume(
+    run: RunName,
+    home: Home = DEFAULT_HOME,
+    in_flight: InFlight = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a run: answered rows stay, the others run again, and nothing on record is asked again."""
+    with _quiet_stdout(as_json):
+        from toolkit.resuming import resume as resumed
+
+        running = resumed(run, home=home, in_flight=in_flight)
+    _finish(running, as_json=as_json)
+
+
+# -------------------------------------------------------------------------------------------------------------- begin
+def _job(workflow: str, *, rows: str, fleet: str, router: str) -> Job:
+    """The job as text that means the same in whatever folder it is resumed from."""
+    from toolkit.resuming import Job
+
+    if workflow == "support":
+        from toolkit.examples.support import FLEET, REQUESTS
+
+        rows, fleet = rows or str(REQUESTS), fleet or str(FLEET)
+    if not rows:
+        raise RowsError(
+            "say which rows: --rows file.csv (or Parquet, JSONL, Excel), or --rows \"select … from 'file.csv'\""
+        )
+    if not fleet:
+        raise FleetError("say who answers: --fleet models.toml")
+    where, colon, name = workflow.partition(":")
+    return Job(
+        workflow=f"{_absolute(where)}{colon}{name}" if where.endswith(".py") else workflow,
+        fleet=_absolute(fleet),
+        rows=_absolute(rows) if (Path(rows).suffix and " " not in rows.strip()) or Path(rows).exists() else rows,
+        router=router or None,
+    )
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).resolve())
+
+
+# ---------------------------------------------------------------------------------------------------------------- end
+def _finish(running: Running, *, as_json: bool) -> None:
+    """Wait, tell how it went, and end with the exit code for it."""
+    went_on = f"what is answered is kept; go on with: {again(running)}"
+    code = 0
+    try:
+        with _quiet_stdout(as_json):
+            running.wait(show=True)
+    except KeyboardInterrupt:
+        complain(f"interrupted; {went_on}")
+        code = INTERRUPTED
+    except ToolkitError as error:
+        complain(f"{sentence(error)}; {went_on}")
+        code = FAILED
+    outcome = outcome_of(running.history, running.id)
+    if as_json:
+        print(_as_json(running, outcome))
+    else:
+        print(told(running, outcome))
+    if not running.is_finished:  # interrupted twice: its thread is still at work, and nobody wants to wait for it
+        sys.stdout.flush()
+        os._exit(code)
+    raise typer.Exit(code or (FAILED if outcome.failures else 0))
+
+
+def again(running: Running) -> str:
+    """The command that goes on with a run."""
+    return f"toolkit resume {running.id} --home {shlex.quote(str(running.settings.home))}"
+
+
+def told(running: Running, outcome: Outcome) -> str:
+    """How it went, in a few lines."""
+    from toolkit.progress import duration
+
+    rows = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in outcome.rows.items() if count)
+    reused = f" ({running.progress.tally.reused:,} answers reused)" if running.progress.tally.reused else ""
+    unpriced = f" + {outcome.unpriced:,} calls of unknown cost" if outcome.unpriced else ""
+    lines = [
+        f"{running.id} {outcome.status} after {duration(running.progress.seconds)}: {rows or 'no row ended'} · "
+        f"{outcome.calls:,} calls{reused} · {outcome.cost_usd or 0.0:.4f} USD{unpriced}"
+    ]
+    lines += [f"  {failure}" for failure in outcome.failures]
+    return "\n".join([*lines, f"  more: toolkit show {running.id} --home {shlex.quote(str(running.settings.home))}"])
+
+
+def _as_json(running: Running, outcome: Outcome) -> str:
+    return json.dumps(
+        {
+            "run_id": running.id,
+            "workflow": running.run.workflow,
+            "status": outcome.status,
+            "rows": outcome.rows,
+            "calls": outcome.calls,
+            "errors": outcome.errors,
+            "reused": running.progress.tally.reused,
+            "cost_usd": outcome.cost_usd,
+            "calls_of_unknown_cost": outcome.unpriced,
+            "seconds": round(running.progress.seconds, 3),
+            "home": str(running.settings.home.resolve()),
+        }
+    )
+
+
+@contextlib.contextmanager
+def _quiet_stdout(quiet: bool) -> Iterator[None]:
+    """What a workflow prints goes to the error stream where stdout is for one JSON object."""
+    with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
+        yield

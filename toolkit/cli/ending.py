@@ -1,0 +1,46 @@
+"""How a command ends when something went wrong: one sentence on the error stream, and an exit code."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+
+from toolkit.errors import ToolkitError
+
+FAILED = 1
+NOT_RUN = 2
+BUG = 70
+INTERRUPTED = 130
+BROKEN = (BrokenPipeError, EOFError)
+"""What the command-line library ends itself: the reader of a pipe went away, the input ended."""
+LONGEST_SENTENCE = 1200
+
+
+def explain(error: BaseException, *, debug: bool) -> int:
+    """Say what went wrong on the error stream; the exit code for it."""
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, ToolkitError):
+        complain(sentence(error))
+        return NOT_RUN
+    complain(
+        f"{type(error).__name__}: {sentence(error)}; this is a bug in toolkit, please report it"
+        + ("" if debug else "; run again with --debug to see where")
+    )
+    return BUG
+
+
+def complain(text: str) -> None:
+    """One line on the error stream, whatever happens to that stream."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    print(f"toolkit: {text}".encode(encoding, "replace").decode(encoding), file=sys.stderr, flush=True)
+
+
+def sentence(error: BaseException) -> str:
+    """An error's message on one line: no picture of the place, no list of hints, no control characters."""
+    told = str(error).strip()
+    told = re.split(r"\n\s*\n?LINE \d+:", told)[0]
+    told = "".join(character if character.isprintable() else " " for character in told)
+    told = " ".join(told.split()) or "no message"
+    return told if len(told) <= LONGEST_SENTENCE else told[: LONGEST_SENTENCE - 1] + "…"

@@ -1,0 +1,1 @@
+"""Reading what happened: metrics, intervals, estimators, comparison."""

@@ -1,0 +1,94 @@
+"""Quality against ground truth: a run's recorded answers, graded after the fact, with the grades put on record.
+
+In: a home, a run, and the graders of each step. Out: grades in the history, where the view `quality` sums them up.
+Nothing is asked of any model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from toolkit.errors import WorkflowError
+from toolkit.grading import Case, Grader
+from toolkit.ledger import Entry, History, Journal, grade_entry
+from toolkit.records import Grade, Json, Place, content_hash
+from toolkit.run_names import chosen
+
+ANSWERS = """
+    select a.run_id, a.row_id, a.step, a.turn, a.repeat, a.attempt_id, a.model, a.value
+    from answers a where a.status = 'answered'
+    qualify row_number() over (partition by a.row_id, a.step, a.turn, a.repeat order by a.answered_at desc) = 1
+    order by a.row_id, a.step, a.turn, a.repeat"""
+FIELDS = "select row_id, fields from rows"
+GRADED = "select id from grades"
+RUNS = "select id, workflow from runs order by started_at desc, id desc"
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A recorded answer: where it stands, who gave it, what it says."""
+
+    place: Place
+    value: Json
+    model: str | None
+    attempt_id: str | None
+
+
+def grade_run(home: Path | str, run_id: str, checks: Mapping[str, Sequence[Grader]]) -> int:
+    """Grade the answered answers of a run and record the grades; how many are new.
+
+    `checks` names steps, each with its graders; a case holds the row's fields and, as inputs, the values of the row's
+    other steps. A grader without a truth to judge by gives no grade. Grading again adds only what is missing. The run's
+    name may be cut short. Raises RunError where there is no such run, WorkflowError where it has no such step.
+    """
+    history = History(home)
+    workflows: dict[str, str] = dict(history.sql(RUNS).rows)
+    run_id = chosen(run_id, tuple(workflows), home=home)
+    answers = [
+        Graded(Place(*place), orjson.loads(value or "null"), model, attempt_id)
+        for *place, attempt_id, model, value in history.sql(ANSWERS, run_id=run_id)
+    ]
+    by_step = {f"{workflows[run_id]}/{step}": tuple(graders) for step, graders in checks.items()}
+    _check_steps(by_step, answers, run_id)
+    fields = {row_id: orjson.loads(told) for row_id, told in history.sql(FIELDS, run_id=run_id)}
+    known = set(history.sql(GRADED, run_id=run_id).column("id"))
+    new = [entry for entry in _grades(answers, fields, by_step) if entry.id not in known]
+    with Journal.open(home) as journal:
+        journal.write(*new)
+        journal.flush()
+    return len(new)
+
+
+# ----------------------------------------------------------------------------------------------------------- helpers
+def _check_steps(by_step: Mapping[str, Sequence[Grader]], answers: Sequence[Graded], run_id: str) -> None:
+    steps = {answer.place.step for answer in answers}
+    if steps and not steps & set(by_step):
+        known = ", ".join(sorted(step.split("/", 1)[-1] for step in steps))
+        raise WorkflowError(f"run {run_id} has no answers of {', '.join(by_step) or 'no step'}; it has {known}")
+
+
+def _grades(
+    answers: Sequence[Graded], fields: Mapping[str, Mapping[str, Json]], by_step: Mapping[str, Sequence[Grader]]
+) -> Iterator[Entry]:
+    values: dict[str, dict[str, Json]] = {}
+    for answer in answers:
+        if answer.place.turn == 0:
+            values.setdefault(answer.place.row_id, {})[answer.place.step.rsplit("/", 1)[-1]] = answer.value
+    for answer in answers:
+        place = answer.place
+        if place.row_id not in fields:
+            continue
+        for grader in by_step.get(place.step, ()):
+            grade = grader.grade(Case(answer.value, fields[place.row_id], values.get(place.row_id, {})))
+            if grade is not None:
+                yield grade_entry(_name(answer, grade), grade, place, attempt_id=answer.attempt_id, model=answer.model)
+
+
+def _name(answer: Graded, grade: Grade) -> str:
+    """The same for the same judgement of the same answer, so that grading again adds nothing."""
+    about = (str(answer.place), answer.place.turn, answer.place.repeat, answer.attempt_id, grade.grader)
+    return content_hash("\x1f".join(map(str, (*about, content_hash(orjson.dumps(answer.value))))).encode())
