@@ -12,9 +12,9 @@ INTRO = """# The schema of the history
 
 Made from the code by `python docs/make_schema.py`; a test holds the two together.
 
-`toolkit sql`, `run.sql()` and `History(home).sql()` show these tables and views, with what is not merged yet. Any DuckDB
-client can read `history.duckdb` itself, which lags behind by seconds; hold it open read-only for as long as you like.
-Stamps are UTC, durations seconds, money US dollars; what is unknown is NULL and never 0.
+`toolkit sql`, `run.sql()` and `History(home).sql()` show these tables and views, with what is not merged yet. Any
+DuckDB client can read `history.duckdb` itself, which lags behind by seconds; hold it open read-only as long
+as you like. Stamps are UTC, durations seconds, money US dollars; what is unknown is NULL and never 0.
 """
 
 
@@ -26,7 +26,8 @@ def schema() -> str:
 
 
 def _table(table: HistoryTable) -> str:
-    key = f" Of rows with the same {', '.join(f'`{name}`' for name in table.key)} the last one wins." if table.key else ""
+    names = ", ".join(f"`{name}`" for name in table.key)
+    key = f" Of rows with the same {names} the last one wins." if names else ""
     lines = [f"### {table.name}\n", f"{table.comment}.{key}\n", "| column | type | what |", "|---|---|---|"]
     lines += [f"| `{column.name}` | {column.type} | {column.comment} |" for column in table.columns]
     return "\n".join(lines) + "\n"

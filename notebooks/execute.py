@@ -20,7 +20,7 @@ CELL_SECONDS = 240
 
 def execute(path: Path, *, write: bool) -> float:
     """Run one notebook; seconds. Raises CellExecutionError with the cell and what it raised."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
         notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
     )
@@ -29,7 +29,7 @@ def execute(path: Path, *, write: bool) -> float:
     if write:
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)
-        nbformat.write(notebook, path)
+        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     return time.monotonic() - began
 
 

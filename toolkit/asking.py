@@ -176,7 +176,7 @@ class Asker:
         if answer.place == place:
             return answer
         source = answer.reused_from or answer.place.run_id
-        again = replace(answer, place=place, reused_from=source, cost_usd=0.0, seconds=0.0, attempts=0)
+        again = replace(answer, place=place, reused_from=source, cost_usd=0.0, seconds=0.0, attempts=0, answered_at=now())
         self.journal.write(entries.answer_entry(again))
         return again
 

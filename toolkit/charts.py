@@ -22,14 +22,13 @@ def timeline(history: History, run_id: str, row_id: str) -> Any:
     A bar is an attempt (or a tool step's work); its tooltip tells model, reason, cost and error. Raises RunError where
     there is no such row.
     """
-    import altair
-
+    altair = _altair()
     bars = _bars(history, run_id, row_id)
     frame = _frame(bars)
     order = list(dict.fromkeys(bar["step"] for bar in sorted(bars, key=lambda bar: bar["from"])))
     return (
         altair.Chart(frame, title=f"Row {row_id} of {run_id}")
-        .mark_bar(height={"band": 0.7}, minWidth=2)
+        .mark_bar(size=16)
         .encode(
             x=altair.X("from:Q", title="milliseconds since the row began"),
             x2="to:Q",
@@ -45,8 +44,7 @@ def timeline(history: History, run_id: str, row_id: str) -> Any:
 
 def costs(history: History, run_id: str | None = None) -> Any:
     """What each step cost, by the model that was asked."""
-    import altair
-
+    altair = _altair()
     frame = history.sql(
         "select step, model, sum(cost_usd) as cost_usd, count(*) as calls from attempts where cost_usd is not null "
         "group by all order by all",
@@ -65,6 +63,22 @@ def costs(history: History, run_id: str | None = None) -> Any:
         )
         .properties(width=620, height={"step": 26})
     )
+
+
+def _altair() -> Any:
+    """Altair, whose charts a notebook keeps both alive and as a picture, so that any viewer shows them."""
+    import altair
+    from altair.utils.mimebundle import spec_to_mimebundle
+
+    def both(spec: dict[str, Any], **_: Any) -> Any:
+        alive = {f"application/vnd.vegalite.v{altair.SCHEMA_VERSION.lstrip('v').split('.')[0]}+json": spec}
+        still = spec_to_mimebundle(spec, format="png", mode="vega-lite", scale_factor=2)
+        return ({**alive, **still[0]}, still[1]) if isinstance(still, tuple) else {**alive, **still}
+
+    if altair.renderers.active in ("", "default"):
+        altair.renderers.register("toolkit", both)
+        altair.renderers.enable("toolkit")
+    return altair
 
 
 def _bars(history: History, run_id: str, row_id: str) -> list[dict[str, Any]]:

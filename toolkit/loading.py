@@ -50,11 +50,13 @@ def _module(where: str, reference: str) -> ModuleType:
 def _package_module(name: str) -> ModuleType:
     """A module of an installed package, or of one in the current folder."""
     here = str(Path.cwd())
-    sys.path.append(here)
+    added = [] if here in sys.path else [here]
+    sys.path.extend(added)
     try:
         return importlib.import_module(name)
     finally:
-        sys.path.remove(here)
+        for folder in added:
+            sys.path.remove(folder)
 
 
 def _file_module(path: Path) -> ModuleType:

@@ -211,10 +211,10 @@ def _settings(options: Mapping[str, Any]) -> Settings:
     if unknown := sorted(set(options) - set(known)):
         raise RunError(f"run() has no option {unknown[0]!r}; it has {', '.join(known)}")
     settings = Settings(**{**options, "home": Path(options.get("home", DEFAULT_HOME))})
-    for name in ("in_flight", "limit"):
+    for name, least in (("in_flight", 1), ("limit", 1), ("skip", 0)):
         value = getattr(settings, name)
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise RunError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if value is not None and (not isinstance(value, int) or value < least):
+            raise RunError(f"{name} must be a whole number of at least {least}, not {value!r}")
     if settings.origin == "script" and "ipykernel" in sys.modules:
         settings = replace(settings, origin="notebook")
     return settings

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from ledger_samples import answer, other_process, row_record, run_and_rows, run_record
 
+from tests.ledger.ledger_samples import answer, other_process, row_record, run_and_rows, run_record
 from toolkit.errors import LedgerError
 from toolkit.ledger import History, Journal, answer_entry, facts, merging, migrations, row_entry, run_entry, schema
 
@@ -33,7 +33,7 @@ sys.stdin.readline()
 
 KILLED = """
 import os
-from ledger_samples import run_and_rows
+from tests.ledger.ledger_samples import run_and_rows
 from toolkit.ledger import Journal
 journal = Journal.open(sys.argv[1], merges=False)
 journal.write(*run_and_rows(50))
@@ -209,7 +209,7 @@ def test_what_piles_up_behind_a_held_history_is_set_aside_and_read_and_merged_la
 
 SPILLED = """
 import os, duckdb
-from ledger_samples import run_and_rows
+from tests.ledger.ledger_samples import run_and_rows
 from toolkit.ledger import Journal, merging
 merging.SPILL_ENTRIES = 20
 journal = Journal.open(sys.argv[1], merges=False)

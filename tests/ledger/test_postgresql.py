@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from ledger_samples import STEP, answer, attempt, place, row_record, run_and_rows, run_record
 
+from tests.ledger.ledger_samples import STEP, answer, attempt, place, row_record, run_and_rows, run_record
 from toolkit.ledger import History, Journal, Review, answer_entry, attempt_entries, review_entry, row_entry, run_entry
 from toolkit.messages import Text
 from toolkit.records import Reply

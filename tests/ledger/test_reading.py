@@ -9,8 +9,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from ledger_samples import START, run_and_rows
 
+from tests.ledger.ledger_samples import START, run_and_rows
 from toolkit.errors import LedgerError
 from toolkit.ledger import History, Journal, Table, facts
 

@@ -9,8 +9,18 @@ from pathlib import Path
 
 import orjson
 import pytest
-from ledger_samples import START, STEP, answer, attempt, decision, place, row_record, run_and_rows, run_record
 
+from tests.ledger.ledger_samples import (
+    START,
+    STEP,
+    answer,
+    attempt,
+    decision,
+    place,
+    row_record,
+    run_and_rows,
+    run_record,
+)
 from toolkit.errors import LedgerError, RateLimited
 from toolkit.ledger import (
     History,
@@ -66,8 +76,8 @@ EXPECTED = {
     "sessions": ("s1", "chat", START, {"about": "returns"}),
     "messages": ("s1", 0, "user", [{"text": "hello", "type": "text"}], START, "run-1", None),
     "reviews": (
-        *("key-1", "run-1", "row-00003", STEP, 0, 0, "person", "Refund it?", {"type": "boolean"}, START, "open", None, None),
-        "the ladder ended",
+        *("key-1", "run-1", "row-00003", STEP, 0, 0, "person", "Refund it?", {"type": "boolean"}, START, "open"),
+        *(None, None, "the ladder ended"),
     ),
     "prices": ("models.toml", "small", 0.1, 0.4, None, None, 0.001, START),
     "events": ("toolkit.row.parked", "run-1", START, {"row_id": "row-00003"}),

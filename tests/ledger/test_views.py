@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_samples import START, STEP, answer, attempt, decision, place, row_record, run_record
 
+from tests.ledger.ledger_samples import START, STEP, answer, attempt, decision, place, row_record, run_record
 from toolkit.errors import RateLimited, TimedOut
 from toolkit.ledger import (
     Entry,

@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from ledger_samples import answer, other_process, row_record, run_and_rows
 
+from tests.ledger.ledger_samples import answer, other_process, row_record, run_and_rows
 from toolkit.errors import LedgerError
 from toolkit.ledger import History, Journal, answer_entry, row_entry
 from toolkit.records import RowStatus
 
 WRITES = """
-from ledger_samples import run_and_rows
+from tests.ledger.ledger_samples import run_and_rows
 from toolkit.ledger import Journal
 with Journal.open(sys.argv[1]) as journal:
     for start in range(0, 400, 20):
@@ -27,7 +27,7 @@ with Journal.open(sys.argv[1]) as journal:
 
 ACKNOWLEDGES = """
 import time
-from ledger_samples import answer
+from tests.ledger.ledger_samples import answer
 from toolkit.ledger import Journal, answer_entry
 journal = Journal.open(sys.argv[1])
 for row in range(1_000_000):
@@ -180,7 +180,7 @@ def test_closing_twice_is_once_and_a_closed_journal_takes_nothing(tmp_path: Path
 
 def test_a_script_that_ends_without_closing_loses_nothing(tmp_path: Path) -> None:
     code = """
-from ledger_samples import run_and_rows
+from tests.ledger.ledger_samples import run_and_rows
 from toolkit.ledger import Journal
 Journal.open(sys.argv[1]).write(*run_and_rows(30))
 """

@@ -28,11 +28,11 @@ class FunctionModel:
             answer = self.function(request)
             if inspect.isawaitable(answer):
                 answer = await answer
+            return answer if isinstance(answer, Reply) else text_reply(request, answer)
         except CallError:
             raise
         except Exception as error:
             raise Unavailable(f"the function raised {type(error).__name__}: {error}") from error
-        return answer if isinstance(answer, Reply) else text_reply(request, answer)
 
     async def close(self) -> None:
         return None

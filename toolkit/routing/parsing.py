@@ -50,7 +50,9 @@ def parse_router(text: str, models: Collection[str] = ()) -> Router:
         if unknown in models:
             raise FleetError(f"in the router {text!r}, write the model's name in quotes: {unknown!r}") from None
         if unknown in NAMES:
-            raise FleetError(f"the router {unknown} wants its parts in brackets, e.g. Ladder('small', 'large')") from None
+            raise FleetError(
+                f"the router {unknown} wants its parts in brackets, e.g. Ladder('small', 'large')"
+            ) from None
         near = get_close_matches(unknown, [*NAMES, *models], n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise FleetError(f"there is no router or model {unknown!r}; {hint}{_what_there_is(models)}") from None

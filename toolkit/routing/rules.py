@@ -58,7 +58,7 @@ class Rules(Router):
         return tuple(dict.fromkeys(name for part in parts for name in part or ()))
 
     def __repr__(self) -> str:
-        return f"Rules({', '.join(map(repr, self.rules))}, otherwise={self.otherwise!r})"
+        return f"Rules({', '.join([*map(repr, self.rules), f'otherwise={self.otherwise!r}'])})"
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,14 @@ EMBEDDED: dict[str, type[Embedded]] = {
 }
 
 
+_LOADED: dict[tuple[object, ...], Embedded] = {}
+"""Models of this process by what they were made of: several runs share one that is trained already."""
+
+
 def build(spec: ModelSpec) -> Provider:
     """The embedded model that `spec.model` names. Raises FleetError where there is none, or a file it needs is gone."""
     if spec.model not in EMBEDDED:
         known = ", ".join(EMBEDDED)
         raise FleetError(f"model {spec.name!r}: there is no embedded model {spec.model!r}; choose one of {known}")
-    return EMBEDDED[spec.model](spec)
+    made = EMBEDDED[spec.model](spec)
+    return _LOADED.setdefault((spec.name, spec.model, spec.folder, made.fingerprint()), made)

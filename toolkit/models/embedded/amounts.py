@@ -14,15 +14,18 @@ _MARKED = re.compile(
     rf"{_MONEY}\s*(?P<after>{_NUMBER})|(?<![\w.,/-])(?P<before>{_NUMBER})(?:,-|,–|\s*[-–])?\s*{_MONEY}", re.IGNORECASE
 )
 _DECIMAL = re.compile(
-    r"(?<![\w.,:/-])(?:\d{1,3}(?:[.,]\d{3})+|\d+)[.,]\d{2}(?![\w%:/]|[.,]\d|\s*(?:%|uhr|h\b|am\b|pm\b|kg|km|cm|mm|l\b|litre))",
+    r"(?<![\w.,:/-])(?:\d{1,3}(?:[.,]\d{3})+|\d+)[.,]\d{2}(?![\w%:/]|[.,]\d|\s*(?:%|uhr|h\b|am\b|pm\b|kg|"
+    r"km|cm|mm|l\b|litre))",
     re.IGNORECASE,
 )
 _VERB = (
-    r"(?:paid|pay(?:s|ing)?|costs?|for only|price[ds]? (?:at|of|was)|worth|spent|charged?|took|bezahlt|gezahlt|gekostet|kostet|"
+    r"(?:paid|pay(?:s|ing)?|costs?|for only|price[ds]? (?:at|of|was)|worth|spent|charged?|took|bezahlt|"
+    r"gezahlt|gekostet|kostet|"
     r"preis von|abgebucht|paye|pay\u00e9|co[u\u00fb]t[e\u00e9]?|pagado|pagu\u00e9|cuesta|betaald|kost|pagato|costa)"
 )
 _THINGS = (
-    r"(?:x|st|times|days?|weeks?|months?|years?|hours?|minutes?|pieces?|pairs?|items?|orders?|kg|mal|tagen?|wochen|jours|fois|veces|keer|volte)\b"
+    r"(?:x|st|times|days?|weeks?|months?|years?|hours?|minutes?|pieces?|pairs?|items?|orders?|kg|mal|"
+    r"tagen?|wochen|jours|fois|veces|keer|volte)\b"
 )
 _PAID = re.compile(
     rf"\b{_VERB}\s+(?:(?:me|us|the|only|full|about|a)\s+){{0,2}}(?P<a>{_NUMBER})(?![\w%./-]|\s*%|\s*{_THINGS})"
@@ -36,11 +39,34 @@ _BARE = re.compile(rf"(?:^|[.!?]\s+)(?P<a>{_NUMBER})\s*(?:[.!?]|$)", re.MULTILIN
 _UNITS = {
     word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ]
     )
 }
-_TENS = {word: 10 * (n + 2) for n, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
+_TENS = {
+    word: 10 * (n + 2)
+    for n, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,27 +40,32 @@ _PATTERNS = [
         (r"(?<![\d.,])(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.\s?(?P<y>\d{4}|\d\d)?(?![\d,])", 0.95),
         (r"(?<![\d/])(?P<d>\d{1,2})/(?P<m>\d{1,2})/(?P<y>\d{4}|\d\d)\b", 0.95),
         (rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th|er|\.|º|e|de|ste)?\s*(?:of |de |-)?\s*(?P<n>{MONTH})\b{_YEAR}", 0.95),
-        (rf"\b(?P<n>{MONTH})\.?\s+(?:the )?(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b(?![.,:]?\d){_YEAR}", 0.95),
-        (r"(?<![\d/.,])(?P<d>\d{1,2})/(?P<m>\d{1,2})(?![\d/])", 0.6),
+        (rf"(?<![-–])\b(?P<n>{MONTH})\.?\s+(?:the )?(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b(?![.,:]?\d){_YEAR}", 0.95),
+        (
+            r"\b(?:on|since|from|am|vom|seit|le|du|el|del|il|dal|op|sinds|"
+            r"dated) (?P<d>\d{1,2})/(?P<m>\d{1,2})(?![\d/])",
+            0.6,
+        ),
         (r"\b(?:on|since|from|until|by|of|before|after) the (?P<d>\d{1,2})(?:st|nd|rd|th)\b", 0.7),
         (r"\b(?:am|vom|seit dem|bis zum|zum) (?P<d>\d{1,2})\.(?!\s?\d)(?=\s|$)", 0.6),
         (r"\b(?:le|du|el|del|op de|sinds de|il|dal) (?P<d>\d{1,2})(?:er|e)?\b(?!\s*(?:%|euro|eur|€|h\b|[a-z]))", 0.5),
     )
 ]
 RELATIVE = {
-    "day before yesterday": -2, "vorgestern": -2, "avant-hier": -2, "anteayer": -2, "eergisteren": -2, "l'altro ieri": -2,
-    "day after tomorrow": 2, "ubermorgen": 2, "apres-demain": 2, "pasado manana": 2, "overmorgen": 2, "dopodomani": 2,
+    "day before yesterday": -2, "vorgestern": -2, "avant-hier": -2, "anteayer": -2,
+    "eergisteren": -2, "l'altro ieri": -2,
     "yesterday": -1, "gestern": -1, "hier": -1, "ayer": -1, "gisteren": -1, "ieri": -1,
-    "today": 0, "heute": 0, "aujourd'hui": 0, "hoy": 0, "vandaag": 0, "oggi": 0,
-    "tomorrow": 1, "demain": 1, "domani": 1,
 }  # fmt: skip
-_RELATIVE = re.compile(r"\b(?:" + "|".join(re.escape(word) for word in sorted(RELATIVE, key=len, reverse=True)) + r")\b")
+"""Words for days past. "Today" and "tomorrow" are left out: they rarely are the date that a text is about."""
+_RELATIVE = re.compile(
+    r"\b(?:" + "|".join(re.escape(word) for word in sorted(RELATIVE, key=len, reverse=True)) + r")\b"
+)
 _AGO = re.compile(
-    r"\b(?:(?P<a>\d{1,3}|a|one|two|three|four|five|six) (?P<u>day|week)s? ago|vor (?P<b>\d{1,3}) (?P<v>tag|woche)(?:en|n)?|"
-    r"il y a (?P<c>\d{1,3}) (?P<w>jour|semaine)s?|hace (?P<e>\d{1,3}) (?P<x>dia|semana)s?)\b"
+    r"\b(?:(?P<a>\d{1,3}|two|three|four|five|six) days ago|vor (?P<b>\d{1,3}) tagen|il y a (?P<c>\d{1,3}) jours|"
+    r"hace (?P<e>\d{1,3}) dias|(?P<f>\d{1,3}) (?:dagen geleden|giorni fa))\b"
 )
 _FRENCH = re.compile(r"\b(?:je|le|la|les|est|une|des|vous|mon|ma|j'ai|pas|pour)\b")
-_COUNTED = {"a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
+_COUNTED = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +133,8 @@ def _relative(plain: str, around: date) -> Iterator[Mention]:
             continue
         yield Mention(around + timedelta(days=RELATIVE[match[0]]), match.start(), match.end(), 0.4)
     for match in _AGO.finditer(plain):
-        number = next(match[name] for name in "abce" if match[name])
-        unit = next(match[name] for name in "uvwx" if match[name])
-        days = (_COUNTED.get(number) or int(number)) * (7 if unit in ("week", "woche", "semaine", "semana") else 1)
-        yield Mention(around - timedelta(days=days), match.start(), match.end(), 0.4)
+        number = next(match[name] for name in "abcef" if match[name])
+        yield Mention(around - timedelta(days=_COUNTED.get(number) or int(number)), match.start(), match.end(), 0.4)
 
 
 def _valid(year: int, month: int, day: int) -> date | None:

@@ -1,7 +1,7 @@
 """`extractive`: answers by quoting. It writes no sentence of its own, except to read out rows of facts.
 
-In: a section `ticket` or `question`, and either `passages` (a JSON list of {id, title, text}) or `facts` (a JSON list
-of row objects). Out: {"answer", "sources"} where a schema asks for it, else the answer as text. Settings: those of the
+In: a section `ticket` or `question`, and `passages` (a JSON list of {id, title, text}) or `facts` (a JSON list of row
+objects) or both. Out: {"answer", "sources"} where a schema asks for it, else the answer as text. Settings: those of the
 embedder, so that the two agree on what is near.
 
 The one to three sentences quoted are those that fit best: by the words, pieces of words and concepts that they share
@@ -38,7 +38,12 @@ SHARED, NEAR, NUMBERED = 0.6, 0.4, 0.2
 LEAST = 0.5
 """A second or third sentence is quoted where it fits at least this well, relative to the best."""
 SLOPE, MIDDLE = 7.1, 0.52
-"""Of the logistic curve from fit to confidence, fitted on questions held out in cross-validation on the training part."""
+"""Of the logistic curve from fit to confidence, fitted on held-out questions of the training part."""
+
+ALONGSIDE = 0.6
+"""Beside facts, passages are quoted only where they hold an answer at least this probably."""
+OF_FACTS, OF_NO_FACTS = 0.9, 0.6
+"""Confidence in facts told, and in telling that there are none: the query may have been the wrong one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,9 @@ class Extractive(Embedded):
         passages, rows = read_rows(self._paths["corpus"]), taught(self.spec)
         vocabulary = concepts(self.spec)
         terms = Terms(vocabulary, pairs=False)
-        terms.fitted([passage_text(passage) for passage in passages] + [str(row.get(column(self.spec), "")) for row in rows])
+        terms.fitted(
+            [passage_text(passage) for passage in passages] + [str(row.get(column(self.spec), "")) for row in rows]
+        )
         self._quoter = Quoter(terms, Space(passages, rows, column=column(self.spec), concepts=vocabulary))
 
     def answer(self, request: Request) -> Reply:
@@ -74,20 +81,28 @@ class Extractive(Embedded):
     def _answered(self, request: Request) -> tuple[str, list[str], float]:
         """The answer, the ids of the passages it quotes, and the confidence."""
         found = sections(request)
+        if "passages" not in found and "facts" not in found:
+            raise InvalidRequest(
+                f"{self.spec.name} answers from a section `passages` or `facts`; the request has neither"
+            )
+        facts = [row if isinstance(row, Mapping) else {"value": row} for row in self._listed(found, "facts")]
+        quotes = self._quoter.quotes(subject(request, ("question", "ticket")), self._passages(found))
+        likely = probability(quotes)
+        if facts and likely < ALONGSIDE:
+            quotes = []
+        quoted = " ".join(quote.text for quote in quotes)
+        sources = list(dict.fromkeys(quote.source for quote in quotes))
+        if facts:
+            return f"{told(facts)}\n{quoted}".strip(), sources, OF_FACTS
+        if quotes:
+            return quoted, sources, likely
         if "passages" in found:
-            passages = [
-                dict(item) if isinstance(item, Mapping) else {"id": str(number), "text": str(item)}
-                for number, item in enumerate(self._listed(found["passages"], "passages"))
-            ]
-            quotes = self._quoter.quotes(subject(request, ("question", "ticket")), passages)
-            if quotes:
-                named = list(dict.fromkeys(quote.source for quote in quotes))
-                return " ".join(quote.text for quote in quotes), named, probability(quotes)
-        if "facts" in found and (rows := self._listed(found["facts"], "facts")) is not None:
-            return told([dict(row) if isinstance(row, Mapping) else {"value": row} for row in rows]), [], 0.9 if rows else 0.6
-        if "passages" in found:
-            return "No passage answers this.", [], 0.02
-        raise InvalidRequest(f"{self.spec.name} answers from a section `passages` or `facts`; the request has neither")
+            return "No passage answers this.", [], likely
+        return told(facts), [], OF_NO_FACTS
+
+    def _passages(self, found: Mapping[str, str]) -> list[Row]:
+        given = enumerate(self._listed(found, "passages"))
+        return [dict(item) if isinstance(item, Mapping) else {"id": str(n), "text": str(item)} for n, item in given]
 
     def _filled(self, wanted: Sequence[Field], text: str, sources: list[str]) -> dict[str, Json]:
         served: dict[str, Json] = {}
@@ -100,12 +115,14 @@ class Extractive(Embedded):
             raise InvalidRequest(f"{self.spec.name} fills in `answer` and `sources`; the schema has no `answer`")
         return only(wanted, served, self.spec.name)
 
-    def _listed(self, text: str, name: str) -> list[Any]:
-        """The JSON list of a section; a single object counts as a list of one."""
+    def _listed(self, found: Mapping[str, str], name: str) -> list[Any]:
+        """The JSON list of a section; a single object counts as a list of one, a missing section as none."""
         try:
-            value = orjson.loads(text)
+            value = orjson.loads(found.get(name, "null").strip() or "null")
         except ValueError as error:
-            raise InvalidRequest(f"{self.spec.name} reads the section `{name}` as JSON, and it is none: {error}") from error
+            raise InvalidRequest(
+                f"{self.spec.name} reads the section `{name}` as JSON, and it is none: {error}"
+            ) from error
         if value is None:
             return []
         return value if isinstance(value, list) else [value]
@@ -128,7 +145,9 @@ class Quoter:
         if not found:
             return []
         near = self._space.of([passage_text(passage) for passage in passages]) @ self._space.of([question])[0]
-        shared = (self._terms.of([sentence for _, _, sentence in found]) @ self._terms.of([question]).T).toarray()[:, 0] / 3
+        shared = (self._terms.of([sentence for _, _, sentence in found]) @ self._terms.of([question]).T).toarray()[
+            :, 0
+        ] / 3
         ranked = sorted(
             (
                 Quote(source, place, sentence, _fit(float(shared[place]), float(near[number]), sentence))

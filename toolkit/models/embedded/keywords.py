@@ -19,8 +19,10 @@ from toolkit.models.embedded.words import Vocabulary
 from toolkit.models.function import text_reply
 from toolkit.records import Json, Reply, Request
 
-STEEPNESS = 0.45
+STEEPNESS = 0.7
 """How fast points turn into probability (a softmax's inverse temperature), fitted on the training part."""
+YES, NO = (0.7, 0.0), (1.0, 1.4)
+"""Slope and start of the logistic curve from a boolean's distance to its threshold, fitted there too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ def pick(lexicon: Lexicon, field: Field, text: str) -> tuple[Json, float]:
     points = lexicon.points(text)
     if field.is_boolean:
         margin = points.get("true", 0.0) - lexicon.threshold
-        return margin >= 0, 1 / (1 + math.exp(-abs(margin) * STEEPNESS - 0.5))
+        slope, start = YES if margin >= 0 else NO
+        return margin >= 0, 1 / (1 + math.exp(-abs(margin) * slope - start))
     scores = {label: points.get(label, 0.0) for label in field.labels}
     if lexicon.default in scores:
         scores[lexicon.default] += 0.1

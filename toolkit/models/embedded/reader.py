@@ -2,7 +2,8 @@
 
 In: a section `ticket`, optionally `received` (the day that "12 June" or "yesterday" are completed from), and a schema
 with any of the properties order_id, amount (EUR) and date. Out: what was found, null where there is none. The
-confidence is the share of such finds that were right on the training part, the least over the fields.
+confidence is the least over the fields: near 0.95 for plain notations, lower for bare numbers and relative days, and
+where several candidates compete.
 """
 
 from __future__ import annotations
@@ -21,8 +22,13 @@ NAMES = {
     "order_id": "order_id", "order": "order_id", "order_number": "order_id", "order_no": "order_id",
     "amount": "amount", "amount_eur": "amount", "sum": "amount", "date": "date", "day": "date",
 }  # fmt: skip
-_ORDER_WORD = r"(?:order|bestell\w*|auftrag\w*|commande|pedido|bestelling|ordine|number|nummer|num[eé]ro|n[uú]mero|nr|no|n°|#)"
-_DIGIT_WORDS = {word: str(n) for n, word in enumerate("zero one two three four five six seven eight nine".split())}
+_ORDER_WORD = (
+    r"(?:order|bestell\w*|auftrag\w*|commande|pedido|bestelling|ordine|number|nummer|num[eé]ro|n[uú]mero|nr|no|n°|#)"
+)
+_DIGIT_WORDS = {
+    word: str(n)
+    for n, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+}
 
 
 class Reader(Embedded):
@@ -34,10 +40,14 @@ class Reader(Embedded):
         prefix = re.escape(self._prefix)
         self._orders = [
             re.compile(rf"(?<![\w]){prefix}\s?[-–—_./]?\s?(\d{{{digits}}})(?!\d)", re.IGNORECASE),
-            re.compile(rf"\b{_ORDER_WORD}\W{{0,3}}(?:{_ORDER_WORD}\W{{0,3}})?(\d{{{digits}}})(?![\d]|[.,]\d)", re.IGNORECASE),
+            re.compile(
+                rf"\b{_ORDER_WORD}\W{{0,3}}(?:{_ORDER_WORD}\W{{0,3}})?(\d{{{digits}}})(?![\d]|[.,]\d)", re.IGNORECASE
+            ),
             re.compile(rf"#\s?(\d{{{digits}}})(?!\d)"),
         ]
-        self._spoken = re.compile(rf"\b{prefix}[\s,-]+((?:(?:{'|'.join(_DIGIT_WORDS)})[\s,-]*){{{digits}}})", re.IGNORECASE)
+        self._spoken = re.compile(
+            rf"\b{prefix}[\s,-]+((?:(?:{'|'.join(_DIGIT_WORDS)})[\s,-]*){{{digits}}})", re.IGNORECASE
+        )
 
     def answer(self, request: Request) -> Reply:
         self.chat_only(request)
@@ -53,7 +63,9 @@ class Reader(Embedded):
                 served[field.name] = self._fitting(field, value)
                 confidences.append(confidence)
         if not served:
-            raise InvalidRequest(f"{self.spec.name} finds order_id, amount and date, not {', '.join(f.name for f in wanted)}")
+            raise InvalidRequest(
+                f"{self.spec.name} finds order_id, amount and date, not {', '.join(f.name for f in wanted)}"
+            )
         answer = only(wanted, served, self.spec.name)
         return text_reply(request, answer, confidence=min(confidences), model=self.spec.name)
 
@@ -77,8 +89,8 @@ class Reader(Embedded):
     def order_numbers(self, text: str) -> list[str]:
         """The order numbers in a text, in the shop's notation; those with the prefix come first."""
         numbers = [match[1] for pattern in self._orders for match in pattern.finditer(text)]
-        for match in self._spoken.finditer(text):
-            numbers.append("".join(_DIGIT_WORDS[word.lower()] for word in re.findall(r"[a-zA-Z]+", match[1])))
+        spoken = (re.findall(r"[a-z]+", match[1].lower()) for match in self._spoken.finditer(text))
+        numbers.extend("".join(_DIGIT_WORDS[word] for word in said) for said in spoken)
         return [f"{self._prefix}-{number}" for number in numbers]
 
     def _without_orders(self, text: str) -> str:
@@ -89,7 +101,9 @@ class Reader(Embedded):
     def _fitting(self, field: Field, value: Json) -> Json:
         if value is None:
             if not field.nullable:
-                raise InvalidRequest(f"{self.spec.name} found no {field.name}, and the schema does not allow null for it")
+                raise InvalidRequest(
+                    f"{self.spec.name} found no {field.name}, and the schema does not allow null for it"
+                )
             return None
         if isinstance(value, float) and field.types and not field.types & {"number", "integer"}:
             return f"{value:.2f}"

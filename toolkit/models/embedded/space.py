@@ -27,7 +27,9 @@ WEIGHTS = (1.0, 1.3, 0.5)
 class Space:
     """Fitted on passages and on rows (texts with the ids of the passages that answer them); places any text."""
 
-    def __init__(self, passages: Sequence[Row], rows: Sequence[Row], *, column: str, concepts: Vocabulary | None) -> None:
+    def __init__(
+        self, passages: Sequence[Row], rows: Sequence[Row], *, column: str, concepts: Vocabulary | None
+    ) -> None:
         import numpy as np
         from sklearn.decomposition import TruncatedSVD
 

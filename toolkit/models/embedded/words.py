@@ -1,4 +1,4 @@
-"""Words of a text, in Latin-script European languages: folded, without accents; sentences; concepts across languages."""
+"""Words of a text, folded (lower case, without accents); its sentences; terms and concepts found in it."""
 
 from __future__ import annotations
 

@@ -12,18 +12,24 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-TIMES = ("month", "quarter", "year", "week", "weekday")
+TIMES = ("month", "quarter", "year", "week", "weekday", "day")
 """Groups that are made of the day of the order, not of a column."""
-_AFTER = r"(?:per|by|each of (?:our|the)(?: \w+)?|each|every|je|pro|nach|par|chaque|por|cada|iedere?|elke?|ogni|according to|grouped by|across|among)"
+_AFTER = (
+    r"(?:per|by|each of (?:our|the)(?: \w+)?|each|every|je|pro|nach|par|chaque|por|cada|iedere?|elke?|"
+    r"ogni|according to|grouped by|across|among)"
+)
 _BESIDE = r"(?:order|single|calendar|individual|delivery|sales|different|der|the|our|of the)"
 _ASKED = (
-    r"(?:which|what|whose|who|welche[nrs]?|quel\w*|cual\w*|que|welke?|quale|quali|che|best|worst|top|strongest|busiest|slowest|fastest|"
-    r"leading|most popular|biggest|favou?rite|(?:best|top|worst)[- ]selling|\d{1,2}|{numbers})"
+    r"(?:which|what|whose|who|welche[nrs]?|quel\w*|cual\w*|que|welke?|quale|quali|che|best|worst|top|"
+    r"strongest|busiest|slowest|fastest|"
+    r"leading|lowest|highest|weakest|most popular|biggest|favou?rite|(?:best|top|worst)[- ]selling|\d{1,2}|{numbers})"
 )
 _BETWEEN = (
-    r"(?:of|is|are|was|were|our|the|my|three|two|four|five|ten|best|top|worst|strongest|biggest|single|parcel|delivery|shipping|most|least|popular|loyal|"
+    r"(?:of|is|are|was|were|our|the|my|three|two|four|five|ten|best|top|worst|strongest|biggest|single|"
+    r"parcel|delivery|shipping|most|least|popular|loyal|"
     r"best-selling|selling|valuable|expensive|del?|der|dei|unser\w*|meilleurs|mejores|migliori|beste[n]?|favou?rite)"
 )
+_MOST = r"(?:el |la |le |lo )?(?:mas|plus|piu|am haufigsten|am meisten|meist\w*)"
 _THE = r"(?:the|our|das|der|die|le|la|el|il|lo)"
 _THAT = r"(?:that|which|who|with|der|die|das|qui|que|che|mit)"
 NUMBERS = {
@@ -55,7 +61,8 @@ def has(cue: str, text: str) -> bool:
 def number(cue: str, text: str) -> int | None:
     """The number in a cue, e.g. 5 in "top five"."""
     for match in _patterns().cues[cue].finditer(text):
-        found = re.search(rf"\b(?:\d{{1,2}}|{'|'.join(NUMBERS)})\b", match[0])
+        around = text[max(0, match.start() - 12) : match.end()]
+        found = re.search(rf"\b(?:\d{{1,2}}|{'|'.join(NUMBERS)})\b", around)
         if found:
             return NUMBERS.get(found[0]) or int(found[0])
     return None
@@ -64,7 +71,9 @@ def number(cue: str, text: str) -> int | None:
 def wants(text: str) -> list[str]:
     """The roles of the columns that the text asks to see."""
     patterns = _patterns().cues
-    return [name.removeprefix("wants ") for name in patterns if name.startswith("wants ") and patterns[name].search(text)]
+    return [
+        name.removeprefix("wants ") for name in patterns if name.startswith("wants ") and patterns[name].search(text)
+    ]
 
 
 def groups_after(text: str) -> list[str]:
@@ -107,7 +116,10 @@ def _patterns() -> Cues:
         groups,
         {name: re.compile(rf"\b{_AFTER} (?:{_BESIDE} )?(?:{words})\b") for name, words in groups.items()},
         {
-            name: re.compile(rf"\b{_THE} (?:{words}) {_THAT}\b|\b{asked}\s+(?:{_BETWEEN}[\s-]+){{0,4}}(?:{words})\b")
+            name: re.compile(
+                rf"\b{_THE} (?:{words}) {_THAT}\b|\b(?:{words}) {_MOST}\b|"
+                rf"\b{asked}\s+(?:{_BETWEEN}[\s-]+){{0,4}}(?:{words})\b"
+            )
             for name, words in groups.items()
         },
     )

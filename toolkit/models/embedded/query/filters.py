@@ -16,18 +16,29 @@ Synonyms = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 _TOKEN = re.compile(r"[^\W_]+(?:'(?!s\b)[^\W_]+)?")
 _OUT_BEFORE = re.compile(
-    r"\b(?:without|excluding|except|excl|exclude|not counting|not including|leav(?:e|ing) (?:out|aside)|minus|less|but|skip(?:ping)?|"
-    r"ignor(?:e|ing)|other than|apart from|no|non|not|aside from|never|ohne|ausser|abzuglich|sans|hors|sauf|sin|excepto|zonder|behalve|"
+    r"\b(?:without|excluding|except|excl|exclude|not counting|not including|leav(?:e|ing) (?:out|aside)|"
+    r"minus|less|but|skip(?:ping)?|"
+    r"ignor(?:e|ing)|other than|apart from|no|non|not|aside from|never|ohne|ausser|abzuglich|sans|hors|"
+    r"sauf|sin|excepto|zonder|behalve|"
     r"senza|tranne|esclus[eoia]|exclu\w*|weder|nicht)\b[^.?!;]{0,40}$"
 )
 _OUT_AFTER = re.compile(
-    r"^[^.?!;]{0,30}?\b(?:out|excluded|exclud\w*|left (?:aside|out)|aside|not (?:counted|included)|(?:do|does|should|must)(?: not|n't) count|don't count|"
-    r"don't matter|nicht (?:mitgezahlt|mitgerechnet|zahlen)|ausgenommen|exclu\w*|non comptees?|no (?:cuentan|incluid\w*)|niet (?:mee\w*|geteld)|esclus[eoia]|"
+    r"^[^.?!;]{0,30}?\b(?:out|excluded|exclud\w*|left (?:aside|out)|aside|not (?:counted|included)|(?:do|"
+    r"does|should|must)(?: not|n't) count|don't count|"
+    r"don't matter|nicht (?:mitgezahlt|mitgerechnet|zahlen)|ausgenommen|exclu\w*|non comptees?|"
+    r"no (?:cuentan|incluid\w*)|niet (?:mee\w*|geteld)|esclus[eoia]|"
     r"removed|ignored|deducted|not of interest|set aside|skipped|don't|weglassen|weg|buiten beschouwing)\b"
 )
-_IN_AFTER = re.compile(r"^[^.?!;]{0,25}\b(?:included|as well|inclusive|inklusive|comprises?|incluid[oa]s|inbegrepen|compres[ei]|too)\b")
-_IN_BEFORE = re.compile(r"\b(?:including|incl|inklusive|inclus|y compris|incluso|inclusief|any status|whatever the status)\b[^.?!;]{0,25}$")
-_SENT = re.compile(r"\b(?:but|and|still|yet) not\b|\bnot yet\b|\bstill\b|\bopen\b|\bstatus\b|\bstand\w*\b|\bcurrently\b|\bright now\b|\bmarked\b|\bstuck\b")
+_IN_AFTER = re.compile(
+    r"^[^.?!;]{0,25}\b(?:included|as well|inclusive|inklusive|comprises?|incluid[oa]s|inbegrepen|compres[ei]|too)\b"
+)
+_IN_BEFORE = re.compile(
+    r"\b(?:including|incl|inklusive|inclus|y compris|incluso|inclusief|any status|whatever the status)\b[^.?!;]{0,25}$"
+)
+_SENT = re.compile(
+    r"\b(?:but|and|still|yet) not\b|\bnot yet\b|\bstill\b|\bopen\b|\bstatus\b|\bstand\w*\b|\bcurrently\b|"
+    r"\bright now\b|\bmarked\b|\bstuck\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +93,12 @@ class Finder:
         hits.extend(self._coded(question, tokens))
         taken: dict[int, int] = {}
         kept: list[Named] = []
-        for index, size, name in sorted(hits, key=lambda hit: (-hit[1], -(hit[2].end - hit[2].start), not hit[2].own_name)):
+        for index, size, name in sorted(
+            hits, key=lambda hit: (-hit[1], -(hit[2].end - hit[2].start), not hit[2].own_name)
+        ):
             places = range(index, index + size)
             if all(taken.get(place, index) == index for place in places) and not any(
-                k.start == name.start and (k.role != name.role or k.own_name and not name.own_name) for k in kept
+                k.start == name.start and (k.role != name.role or (k.own_name and not name.own_name)) for k in kept
             ):
                 taken.update(dict.fromkeys(places, index))
                 if not any((k.role, k.value, k.start) == (name.role, name.value, name.start) for k in kept):
@@ -112,7 +125,11 @@ def _terms_of(role: str, values: tuple[str, ...], synonyms: Synonyms) -> Iterabl
     for value in values:
         words = _TOKEN.findall(folded(value))
         short = len(value) <= 3 and value.isupper()
-        yield value, [value] + ([] if short else [" ".join([*words[:-1], plural]) for plural in _plurals(words[-1])]), True
+        yield (
+            value,
+            [value] + ([] if short else [" ".join([*words[:-1], plural]) for plural in _plurals(words[-1])]),
+            True,
+        )
         if role == "product" and value not in synonyms.get(role, {}):
             telling = [word for word in words if counts[word] == 1 and len(word) >= 4 and word.isalpha()]
             yield value, [form for word in telling for form in (word, *_plurals(word))], False
@@ -134,14 +151,24 @@ def _signed(names: list[Named], text: str) -> list[Named]:
     signed: list[Named] = []
     for index, name in enumerate(names):
         last = index
-        while last + 1 < len(names) and names[last + 1].role == name.role and _joined(text[names[last].end : names[last + 1].start]):
+        while (
+            last + 1 < len(names)
+            and names[last + 1].role == name.role
+            and _joined(text[names[last].end : names[last + 1].start])
+        ):
             last += 1
         before, after = text[: name.start], text[names[last].end :]
         out = bool(_OUT_BEFORE.search(before) or _OUT_AFTER.match(after)) and not _IN_AFTER.match(after)
         if signed and signed[-1].role == name.role and _joined(text[signed[-1].end : name.start]):
             out = signed[-1].out
         elif name.role != "status" and out:
-            out = bool(re.search(r"\b(?:without|excluding|except|excl|exclude|not counting|other than|apart from|ohne|ausser|sans|hors|sauf|sin|excepto|zonder|behalve|senza|tranne)\b[^.?!;,]{0,25}$", before))
+            out = bool(
+                re.search(
+                    r"\b(?:without|excluding|except|excl|exclude|not counting|other than|apart from|ohne|"
+                    r"ausser|sans|hors|sauf|sin|excepto|zonder|behalve|senza|tranne)\b[^.?!;,]{0,25}$",
+                    before,
+                )
+            )
         if name.role == "status" and (_IN_AFTER.match(after) or _IN_BEFORE.search(before)):
             continue
         signed.append(Named(name.role, name.value, name.start, name.end, out, name.own_name))
@@ -149,7 +176,12 @@ def _signed(names: list[Named], text: str) -> list[Named]:
 
 
 def _joined(between: str) -> bool:
-    return re.fullmatch(r"\s*(?:,|and|or|und|oder|et|ou|y|o|en|of|e|/|\+|&|nor|vs\.?|versus|against|gegen|\s|both|the)*\s*", between) is not None
+    return (
+        re.fullmatch(
+            r"\s*(?:,|and|or|und|oder|et|ou|y|o|en|of|e|/|\+|&|nor|vs\.?|versus|against|gegen|\s|both|the)*\s*", between
+        )
+        is not None
+    )
 
 
 def stands(name: Named, text: str) -> bool:

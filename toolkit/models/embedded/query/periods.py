@@ -1,4 +1,4 @@
-"""Periods in a question: "in May", "first quarter of 2026", "last 30 days", "since 1 March", as half-open spans of days."""
+"""Periods in a question, as half-open spans of days: "in May", "first quarter of 2026", "since 1 March"."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from toolkit.models.embedded.dates import MONTH, MONTHS, full_year, mentions
+from toolkit.models.embedded.dates import MONTH, MONTHS, full_year, mentions, nearest
 
 _IN = r"(?:in|during|of|im|en|au mois de|de|nel|nello|del|in de|a|for|from|mese di|mes de|maand)"
 _YEAR = r"(?:\s*(?:of |de |del |von |,)?\s*(?P<y>20\d\d|'\d\d|\d\d(?=[\s?.,!]|$)))?"
-_MONTHS_RANGE = re.compile(rf"\b(?P<a>{MONTH})\.?(?:\s+(?P<ya>20\d\d))?\s*(?:-|–|to|till|until|til|through|bis|a|tot|and|und|et|y|e|till end of|till the end of|until the end of|to the end of)\s*(?P<b>{MONTH})\b\.?{_YEAR}")
+_MONTHS_RANGE = re.compile(
+    rf"\b(?P<a>{MONTH})\.?(?:\s+(?P<ya>20\d\d))?\s*(?:-|–|to|till|until|til|through|bis|a|tot|and|und|et|y|"
+    rf"e|till end of|till the end of|until the end of|to the end of)\s*(?P<b>{MONTH})\b\.?{_YEAR}"
+)
 _MONTH = re.compile(rf"\b(?P<n>{MONTH})\b\.?{_YEAR}")
 _ORDINAL = {
-    1: "1st|first|q1|1\\.|erst\\w+|premier|primer|primo|eerste|i", 2: "2nd|second|q2|2\\.|zweit\\w+|deuxieme|second\\w*|segundo|secondo|tweede|ii",
-    3: "3rd|third|q3|3\\.|dritt\\w+|troisieme|tercer|terzo|derde|iii", 4: "4th|fourth|q4|last|4\\.|viert\\w+|quatrieme|cuarto|quarto|vierde|iv",
+    1: "1st|first|q1|1\\.|erst\\w+|premier|primer|primo|eerste|i",
+    2: "2nd|second|q2|2\\.|zweit\\w+|deuxieme|second\\w*|segundo|secondo|tweede|ii",
+    3: "3rd|third|q3|3\\.|dritt\\w+|troisieme|tercer|terzo|derde|iii",
+    4: "4th|fourth|q4|last|4\\.|viert\\w+|quatrieme|cuarto|quarto|vierde|iv",
 }  # fmt: skip
 _QUARTER = re.compile(
     r"\b(?:q(?P<q>[1-4])|(?P<o>" + "|".join(f"(?:{names})" for names in _ORDINAL.values())
     + r")\s+(?:quarter|quartal|trimestre|kwartaal|three months of))\b" + _YEAR.replace("of |", "of (?:the year )?|")
 )  # fmt: skip
 _HALF = re.compile(
-    r"\b(?:(?P<h>first|second|1st|2nd|erste[ns]?|zweite[ns]?|premier|deuxieme|primer|segundo|primo|secondo|eerste|tweede)\s+"
+    r"\b(?:(?P<h>first|second|1st|2nd|erste[ns]?|zweite[ns]?|premier|deuxieme|primer|segundo|primo|"
+    r"secondo|eerste|tweede)\s+"
     r"(?:half|halfte|halbjahr|semestre|helft|meta)|h(?P<n>[12]))\b" + _YEAR.replace("of |", "of (?:the year )?|")
 )
 _SEASON = {"spring": 3, "fruhling": 3, "fruhjahr": 3, "printemps": 3, "primavera": 3, "voorjaar": 3, "lente": 3,
@@ -30,19 +36,35 @@ _SEASON = {"spring": 3, "fruhling": 3, "fruhjahr": 3, "printemps": 3, "primavera
            "winter": 12, "hiver": 12, "invierno": 12, "inverno": 12}  # fmt: skip
 _SEASONS = re.compile(r"\b(?P<s>" + "|".join(_SEASON) + r")\b" + _YEAR)
 _LAST_N = re.compile(
-    r"\b(?:last|past|previous|letzte[nr]?|vergangene[nr]?|derniere?s?|ultim[oaie]s?|afgelopen|laatste)\s+(?P<k>\d{1,3}|two|three|six|twelve|seven|thirty|zwei|drei|sechs|trois|tres|tre|drie|deux|dos|due|twee|six|sei|seis|zes)\s+"
-    r"(?P<u>days?|weeks?|months?|years?|tagen?|wochen|monaten?|jahren?|jours|semaines|mois|ans|dias|semanas|meses|giorni|settimane|mesi|dagen|weken|maanden)\b"
+    r"\b(?:last|past|previous|letzte[nr]?|vergangene[nr]?|derniere?s?|ultim[oaie]s?|afgelopen|"
+    r"laatste)\s+(?P<k>\d{1,3}|two|three|six|twelve|seven|thirty|zwei|drei|sechs|trois|tres|tre|drie|deux|"
+    r"dos|due|twee|six|sei|seis|zes)\s+"
+    r"(?P<u>days?|weeks?|months?|years?|tagen?|wochen|monaten?|jahren?|jours|semaines|mois|ans|dias|"
+    r"semanas|meses|giorni|settimane|mesi|dagen|weken|maanden)\b"
     r"|\b(?P<k2>\d{1,3})\s+(?P<u2>derniers jours|derniers mois|ultimos dias|ultimi giorni|laatste dagen)"
 )
-_NUMBERS = {"two": 2, "three": 3, "six": 6, "twelve": 12, "seven": 7, "thirty": 30, "zwei": 2, "drei": 3, "sechs": 6, "trois": 3, "tres": 3,
+_NUMBERS = {"two": 2, "three": 3, "six": 6, "twelve": 12, "seven": 7, "thirty": 30, "zwei": 2, "drei": 3, "sechs": 6,
+            "trois": 3, "tres": 3,
             "tre": 3, "drie": 3, "deux": 2, "dos": 2, "due": 2, "twee": 2, "sei": 6, "seis": 6, "zes": 6}  # fmt: skip
 _THIS = r"(?:this|current|diese[nmrs]?|laufende[ns]?|cette?|ce|est[ea]|quest[oa'] ?|dit|deze)"
 _LAST = r"(?:last|previous|past|letzte[nrs]?|vorige[nrs]?|dernier|derniere|passe|pasad[oa]|scors[oa]|afgelopen)"
-_UNITS = {"week": r"(?:week|woche|semaine|semana|settimana)", "month": r"(?:month|monat|mois|mes|mese|maand)",
-          "quarter": r"(?:quarter|quartal|trimestre|kwartaal)", "year": r"(?:year|jahr|annee|an|ano|anno|jaar)"}  # fmt: skip
+_UNITS = {"week": r"(?:week|woche|semaine|semana|settimana)",
+          "month": r"(?:month|monat|mois|mes|mese|maand)",
+          "quarter": r"(?:quarter|quartal|trimestre|kwartaal)",
+          "year": r"(?:year|jahr|annee|an|ano|anno|jaar)"}  # fmt: skip
 _YEAR_ALONE = re.compile(r"(?<![\w.,/-])(?P<y>20[12]\d)(?![\w/-]|[.,]\d)")
 _FROM = r"(?:since|from|after|starting|seit|ab|depuis|a partir du|desde|sinds|vanaf|dal|da|as of|on or after)"
 _UNTIL = r"(?:before|until|till|up to|vor|bis|avant|jusqu'au|antes del?|hasta|voor|tot|prima del?|fino al)"
+_DAYS_OF = re.compile(
+    rf"\b(?P<a>\d{{1,2}})(?:st|nd|rd|th|\.)?\s*(?:-|–|to|and|until|till|bis|und|et|au|y|al|e|en|"
+    rf"tot)\s*(?:the )?(?P<b>\d{{1,2}})(?:st|nd|rd|th|\.)?\s*(?:of |de )?"
+    rf"(?P<n>{MONTH})\b(?P<y>\s+20\d\d)?"
+)
+_FEAST = {"christmas": "25 december", "weihnachten": "25 december", "noel": "25 december",
+          "navidad": "25 december", "kerst": "25 december",
+          "natale": "25 december",
+          "new year": "1 january", "neujahr": "1 january", "black friday": "28 november"}  # fmt: skip
+_FEASTS = re.compile(r"\b(?:" + "|".join(_FEAST) + r")\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +86,28 @@ def period(text: str, today: date) -> Span | None:
 
 
 def _two_days(text: str, today: date) -> Span | None:
+    text = _DAYS_OF.sub(r"\g<a> \g<n> to \g<b> \g<n>\g<y>", text)
+    text = _FEASTS.sub(lambda match: _FEAST[match[0]], text)
     days = sorted((m for m in mentions(text, today) if m.plainness >= 0.5), key=lambda m: m.start)
     if len(days) < 2:
         return None
     between = text[days[0].end : days[1].start]
-    if re.fullmatch(r"\s*(?:-|–|to|and|till|until|through|bis|und|et|au|y|al|a|e|en|tot)\s*(?:the |den |zum |le |el |il )?", between):
+    if re.fullmatch(
+        r"\s*(?:-|–|to|and|till|until|through|bis|und|et|au|y|al|a|e|en|tot)\s*(?:the |den |zum |le |el |il )?", between
+    ):
         first, last = sorted((days[0].day, days[1].day))
         return Span(first, last + timedelta(days=1), days[0].start)
     return None
 
 
 def _one_day(text: str, today: date) -> Span | None:
+    text = _FEASTS.sub(lambda match: _FEAST[match[0]], text)
     days = [m for m in mentions(text, today) if m.plainness >= 0.4]
     if not days:
         return None
     day, at = days[0].day, days[0].start
+    if day > today and str(day.year) not in text:
+        day = nearest(day.month, day.day, today - timedelta(days=183)) or day
     before = text[max(0, at - 20) : at]
     if re.search(rf"\b{_FROM}\s+(?:the |dem |le |el |il |de )?$", before):
         return Span(day, None, at)
@@ -109,7 +138,9 @@ def _halves(text: str, today: date) -> Span | None:
     match = _HALF.search(text)
     if match is None:
         return None
-    second = match["n"] == "2" if match["n"] else not re.match(r"first|1st|erste|premier|primer|primo|eerste", match["h"])
+    second = (
+        match["n"] == "2" if match["n"] else not re.match(r"first|1st|erste|premier|primer|primo|eerste", match["h"])
+    )
     month = 7 if second else 1
     return _months_from(_year(match["y"], month, today, text), month, 6, match.start())
 
@@ -118,7 +149,9 @@ def _quarters(text: str, today: date) -> Span | None:
     match = _QUARTER.search(text)
     if match is None:
         return None
-    number = int(match["q"]) if match["q"] else next(n for n, names in _ORDINAL.items() if re.fullmatch(names, match["o"]))
+    number = (
+        int(match["q"]) if match["q"] else next(n for n, names in _ORDINAL.items() if re.fullmatch(names, match["o"]))
+    )
     if match["o"] == "last" and not match["y"]:
         return None
     month = 3 * number - 2
@@ -145,7 +178,11 @@ def _seasons(text: str, today: date) -> Span | None:
 def _months(text: str, today: date) -> Span | None:
     for match in _MONTH.finditer(text):
         before = text[: match.start()]
-        if match["n"] in ("may", "mar", "march", "mai", "set") and not match["y"] and not re.search(rf"\b(?:{_IN}|{_FROM}|{_UNTIL}|last|this|by|about|and|or)\s+$", before):
+        if (
+            match["n"] in ("may", "mar", "march", "mai", "set")
+            and not match["y"]
+            and not re.search(rf"\b(?:{_IN}|{_FROM}|{_UNTIL}|last|this|by|about|and|or)\s+$", before)
+        ):
             continue
         month = MONTHS[match["n"]]
         year = _year(match["y"], month, today, text)
@@ -174,7 +211,9 @@ def _years(text: str, today: date) -> Span | None:
     if match is None:
         return None
     start = date(int(match["y"]), 1, 1)
-    if re.search(rf"\b{_FROM}\s+(?:the beginning of |the start of )?$", text[: match.start()]) and not re.search(r"\bfrom $", text[: match.start()]):
+    if re.search(rf"\b{_FROM}\s+(?:the beginning of |the start of )?$", text[: match.start()]) and not re.search(
+        r"\bfrom $", text[: match.start()]
+    ):
         return Span(start, None, match.start())
     return Span(start, date(start.year + 1, 1, 1), match.start())
 

@@ -12,7 +12,16 @@ from toolkit.errors import FleetError, InvalidRequest
 ROLES = {
     "order": ("order_id", "order_no", "order_number", "order_nr", "orderid", "id"),
     "customer": ("customer_id", "customer", "customer_no", "client_id", "buyer_id", "user_id", "customer_number"),
-    "placed": ("placed_on", "ordered_on", "order_date", "placed_at", "ordered_at", "created_at", "purchased_on", "date"),
+    "placed": (
+        "placed_on",
+        "ordered_on",
+        "order_date",
+        "placed_at",
+        "ordered_at",
+        "created_at",
+        "purchased_on",
+        "date",
+    ),
     "shipped": ("shipped_on", "shipped_at", "ship_date", "dispatched_on", "sent_on", "shipping_date"),
     "delivered": ("delivered_on", "delivered_at", "delivery_date", "arrived_on", "received_on"),
     "product": ("product", "article", "item", "product_name", "title"),
@@ -28,7 +37,10 @@ ROLES = {
 """What a column may hold, and the names by which such columns go."""
 
 VALUED = ("product", "category", "status", "carrier", "country", "payment")
-_CREATE = re.compile(r"create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?table\s+(?:if\s+not\s+exists\s+)?(?P<name>[\w.\"]+)\s*\((?P<body>.*)\)", re.I | re.S)
+_CREATE = re.compile(
+    r"create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?table\s+(?:if\s+not\s+exists\s+)?(?P<name>[\w.\"]+)\s*\((?P<body>.*)\)",
+    re.I | re.S,
+)
 _PLAIN = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -48,18 +60,31 @@ class Table:
             raise InvalidRequest(f"the question needs a column for {role}, which the table {self.name} does not have")
         return self.columns[role]
 
+    def get(self, role: str) -> str | None:
+        """The column of a role as SQL, or None where the table has none."""
+        return self.columns.get(role)
+
 
 def parse_table(statement: str, known: Mapping[str, Sequence[str]]) -> Table:
-    """The table of a CREATE TABLE statement. `known` gives values by column; a comment `-- a | b` beside a column too."""
+    """The table of a CREATE TABLE statement. Values come from `known`, by column, and from comments `-- a | b`."""
     match = _CREATE.search(statement)
     if match is None:
         raise InvalidRequest("the section `table` is no CREATE TABLE statement with columns")
-    remarks = {line.split()[0].strip('"').lower(): line.split("--", 1)[1] for line in match["body"].splitlines() if "--" in line and line.split()[0] != "--"}
+    remarks = {
+        line.split()[0].strip('"').lower(): line.split("--", 1)[1]
+        for line in match["body"].splitlines()
+        if "--" in line and line.split()[0] != "--"
+    }
     body = re.sub(r"--[^\n]*", "", match["body"])
     names = [part.split()[0].strip('"') for part in _parts(body) if part.split()]
     names = [name for name in names if name.lower() not in ("primary", "foreign", "unique", "check", "constraint")]
-    listed = {name: tuple(v.strip(" '\"") for v in re.split(r"[|,]", re.sub(r"^.*?:", "", remarks[name.lower()])) if v.strip(" '\""))
-              for name in names if re.search(r"[|,]", remarks.get(name.lower(), ""))}
+    listed = {
+        name: tuple(
+            v.strip(" '\"") for v in re.split(r"[|,]", re.sub(r"^.*?:", "", remarks[name.lower()])) if v.strip(" '\"")
+        )
+        for name in names
+        if re.search(r"[|,]", remarks.get(name.lower(), ""))
+    }
     return table_of(match["name"].strip('"'), names, {**listed, **known})
 
 
