@@ -7,21 +7,21 @@ that is recorded, and become typed objects only on their way into a step, so tha
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
 
-from toolkit.asking import Asker, Plan, Question
+from toolkit.asking import Asker
+from toolkit.calling import are_requests, raised, run_function, run_tool
 from toolkit.errors import InvalidOutput, LedgerError, SetupError, StepError, Stopped, ToolkitError
 from toolkit.ledger import entries
 from toolkit.messages import Text
 from toolkit.outputs import Output
 from toolkit.prompting import Skip, plain
+from toolkit.questions import Plan, Question
 from toolkit.records import (
     Answer,
     Json,
@@ -29,10 +29,10 @@ from toolkit.records import (
     Reply,
     Request,
     RowRecord,
-    RowStatus,
     answer_key,
     canonical,
 )
+from toolkit.rowstate import RowState, row_record, total_cost
 from toolkit.steps import RUN_PARAMETER, About, Step
 from toolkit.workflow import Workflow
 
@@ -49,24 +49,6 @@ Wrap = Callable[[Question, Ask], Awaitable[Answer]]
 async def unwrapped(question: Question, ask: Ask) -> Answer:
     """The wrap that adds nothing."""
     return await ask(question)
-
-
-@dataclass
-class RowState:
-    """A row under way: its raw fields, the typed ones where its rows have a type, the answers so far by step, and all
-    that each step has asked."""
-
-    row_id: str
-    fields: Mapping[str, Json]
-    typed: Any = None
-    answers: dict[str, Answer] = field(default_factory=dict)
-    asked: defaultdict[str, list[Answer]] = field(default_factory=lambda: defaultdict(list))
-
-    def column(self, name: str) -> Any:
-        return getattr(self.typed, name) if self.typed is not None else self.fields[name]
-
-    def has(self, name: str) -> bool:
-        return name in self.fields if self.typed is None else hasattr(self.typed, name)
 
 
 class Dataflow:
@@ -138,9 +120,9 @@ class Dataflow:
         except (SetupError, LedgerError, Stopped):
             raise
         except Exception as error:
-            known = error if isinstance(error, ToolkitError) else _raised(step, error)
+            known = error if isinstance(error, ToolkitError) else raised(step, error)
             reason = str(known).encode(errors="replace").decode()
-            cost_usd, seconds = _sum(state.asked[step.name]), time.perf_counter() - started
+            cost_usd, seconds = total_cost(state.asked[step.name]), time.perf_counter() - started
             failed = Answer(place, "", "failed", reason=reason, cost_usd=cost_usd, seconds=seconds)
             self._asker.keep(failed)
             return failed
@@ -189,16 +171,10 @@ class Dataflow:
         return inputs
 
     def _answered_rows(self) -> dict[str, Mapping[str, Json]]:
-        """Fields of the batch's own rows that are answered, by row id; rows of nested workflows are none of them."""
-        run_id = self._run.run_id
-        statuses = self.journal.row_statuses(run_id)
-        answered = {row_id for row_id, status in statuses.items() if status == "answered"}
-        inner = _nested_names(self.workflow)
-        return {
-            row_id: fields
-            for row_id, fields in self.journal.row_fields(run_id)
-            if row_id in answered and not _is_child(row_id, inner, statuses)
-        }
+        """Fields of the batch's own rows that are answered, by row id."""
+        statuses = self.journal.row_statuses(self._run.run_id)
+        fields = self.journal.row_fields(self._run.run_id)
+        return {row_id: given for row_id, given in fields if statuses[row_id] == "answered"}
 
     def _revived(self, step: Step, state: RowState, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """The inputs as the step's function sees them."""
@@ -227,10 +203,10 @@ class Dataflow:
     async def _call(self, step: Step, place: Place, state: RowState, inputs: Mapping[str, Json]) -> Answer:
         values = self._revived(step, state, inputs)
         if step.asks:
-            result = _run_function(step, values)
+            result = run_function(step, values)
             if isinstance(result, Request):
                 return await self._ask(step, place, state, values, result)
-            if not isinstance(result, Generator) and not _requests(result):
+            if not isinstance(result, Generator) and not are_requests(result):
                 return self._valued(step, place, self._own_key(place, inputs, "value"), result, time.perf_counter())
         key = self._own_key(place, inputs, self._plans[step.name].label if step.asks else "tool")
         if (found := await self._asker.recalled(key, place)) is not None:
@@ -239,8 +215,8 @@ class Dataflow:
         if not step.asks:
             if step.acts:
                 await self.journal.committed()
-            result = await _run_tool(step, values)
-            if isinstance(result, Request | Generator) or _requests(result):
+            result = await run_tool(step, values)
+            if isinstance(result, Request | Generator) or are_requests(result):
                 raise StepError(
                     f"step {step.name!r} returned a request, but has no route; say who answers: route=Fixed('…')"
                 )
@@ -296,12 +272,12 @@ class Dataflow:
             try:
                 wanted = turns.send(sent)
             except StopIteration as stop:
-                return self._valued(step, place, key, stop.value, started, cost_usd=_sum(state.asked[step.name]))
+                return self._valued(step, place, key, stop.value, started, cost_usd=total_cost(state.asked[step.name]))
             except ToolkitError:
                 raise
             except (Exception, SystemExit) as error:
-                raise _raised(step, error) from error
-            if not isinstance(wanted, Request) and not _requests(wanted) and wanted != []:
+                raise raised(step, error) from error
+            if not isinstance(wanted, Request) and not are_requests(wanted) and wanted != []:
                 kind = type(wanted).__name__
                 raise StepError(f"step {step.name!r} yielded a {kind}; it may yield a request or a list of requests")
             requests = [wanted] if isinstance(wanted, Request) else list(wanted)
@@ -312,7 +288,7 @@ class Dataflow:
             turn += len(requests)
             if (bad := next((a for a in asked if a.status != "answered"), None)) is not None:
                 turns.close()
-                return replace(bad, place=place, key="", cost_usd=_sum(state.asked[step.name]))
+                return replace(bad, place=place, key="", cost_usd=total_cost(state.asked[step.name]))
             replies = [_reply(request, answer) for request, answer in zip(requests, asked, strict=True)]
             sent = replies[0] if isinstance(wanted, Request) else replies
 
@@ -321,13 +297,13 @@ class Dataflow:
         bad = next((answer for answer in answers if answer.status != "answered"), None)
         if bad is not None:
             reason = f"part {bad.place.turn} of {len(answers)}: {bad.reason}"
-            return replace(bad, place=place, key="", reason=reason, cost_usd=_sum(answers))
+            return replace(bad, place=place, key="", reason=reason, cost_usd=total_cost(answers))
         whole = Answer(
             place,
             key,
             "answered",
             value=[answer.value for answer in answers],
-            cost_usd=_sum(answers),
+            cost_usd=total_cost(answers),
             seconds=max((answer.seconds for answer in answers), default=0.0),
         )
         self._asker.keep(whole)
@@ -378,7 +354,7 @@ class Dataflow:
         answers = [self._child_answer(place, child) for child in children]
         bad = next((answer for answer in answers if answer.status != "answered"), None)
         whole = bad or Answer(place, key, "answered", value=[answer.value for answer in answers])
-        return self._kept(replace(whole, cost_usd=_sum(answers)))
+        return self._kept(replace(whole, cost_usd=total_cost(answers)))
 
     def _kept(self, answer: Answer) -> Answer:
         if answer.status == "answered":
@@ -415,33 +391,6 @@ class Dataflow:
         return Answer(place, "", status, value=value, reason=record.reason, cost_usd=record.cost_usd)
 
 
-# ----------------------------------------------------------------------------------------------------------- endings
-def row_record(
-    state: RowState, *, run_id: str, index: int, seconds: float, parent: tuple[str, str] | None = None
-) -> RowRecord:
-    """How a row ended: failed where a step failed, else parked where one waits for a person, else answered."""
-    status: RowStatus = "answered"
-    reason = ""
-    for wanted in ("failed", "parked"):
-        worst = next((a for a in state.answers.values() if a.status == wanted), None)
-        if worst is not None:
-            status = "failed" if wanted == "failed" else "parked"
-            reason = f"{worst.place.step.rsplit('/', 1)[-1]}: {worst.reason}"
-            break
-    return RowRecord(
-        run_id=run_id,
-        row_id=state.row_id,
-        index=index,
-        status=status,
-        fields=state.fields,
-        reason=reason,
-        seconds=seconds,
-        cost_usd=_sum(list(state.answers.values())),
-        parent_row_id=parent[0] if parent else None,
-        parent_step=parent[1] if parent else None,
-    )
-
-
 # ----------------------------------------------------------------------------------------------------------- helpers
 async def _all(advance: Any, steps: list[Step]) -> None:
     if len(steps) == 1:
@@ -459,54 +408,6 @@ async def _together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return results  # type: ignore[return-value]
 
 
-def _nested_names(workflow: Workflow) -> frozenset[str]:
-    inner = [step for step in workflow.steps if step.inner is not None]
-    return frozenset(step.name for step in inner).union(*(_nested_names(step.inner) for step in inner if step.inner))
-
-
-def _is_child(row_id: str, inner: Collection[str], rows: Collection[str]) -> bool:
-    """Whether a row id is one that `_nested` made: the parent's, and the name of the step, perhaps with its place."""
-    parent, _, name = row_id.rpartition("/")
-    return parent in rows and name.partition("[")[0] in inner
-
-
-def _run_function(step: Step, values: Mapping[str, Any]) -> Any:
-    try:
-        return step.function(**values)
-    except ToolkitError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise _raised(step, error) from error
-
-
-async def _run_tool(step: Step, values: Mapping[str, Any]) -> Any:
-    """A tool may wait for the world: an async one is awaited, a plain one runs in a thread."""
-    try:
-        if inspect.iscoroutinefunction(step.function):
-            return await step.function(**values)
-        if inspect.isgeneratorfunction(step.function):
-            return step.function(**values)
-        result = await asyncio.to_thread(step.function, **values)
-        return await result if inspect.isawaitable(result) else result
-    except ToolkitError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise _raised(step, error) from error
-
-
-def _raised(step: Step, error: BaseException) -> StepError:
-    trace, where = error.__traceback__, ""
-    while trace is not None:
-        if trace.tb_frame.f_code.co_name == step.function.__name__:
-            where = f" (line {trace.tb_lineno} of {trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]})"
-        trace = trace.tb_next
-    return StepError(f"step {step.name!r} raised {type(error).__name__}: {error}{where}")
-
-
-def _requests(result: Any) -> bool:
-    return isinstance(result, list | tuple) and bool(result) and all(isinstance(item, Request) for item in result)
-
-
 def _reply(request: Request, answer: Answer) -> Reply:
     """What a generator step is sent: the recorded answer as a reply."""
     if request.operation == "embeddings":
@@ -514,9 +415,3 @@ def _reply(request: Request, answer: Answer) -> Reply:
         return Reply(vectors=tuple(tuple(vector) for vector in vectors), value=answer.value)
     text = answer.value if isinstance(answer.value, str) else canonical(answer.value).decode()
     return Reply(parts=(Text(text),), value=answer.value)
-
-
-def _sum(answers: list[Answer]) -> float | None:
-    if any(answer.cost_usd is None for answer in answers):
-        return None
-    return sum(answer.cost_usd or 0.0 for answer in answers)

@@ -19,14 +19,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from toolkit.asking import Asker, Tally
-from toolkit.dataflow import BATCH_ROW, Dataflow, RowState, Wrap, row_record, unwrapped
+from toolkit.asking import Asker
+from toolkit.dataflow import BATCH_ROW, Dataflow, Wrap, unwrapped
 from toolkit.errors import InvalidOutput, RowsError, RunError, Stopped
 from toolkit.fleet import Fleet
 from toolkit.ledger import History, Journal, entries
 from toolkit.loop import submit
+from toolkit.questions import Tally
 from toolkit.records import Answer, Event, Json, RowRecord, Run, RunStatus, now
 from toolkit.rows import Fields, Rows, open_rows
+from toolkit.rowstate import RowState, row_record
 from toolkit.steps import About
 from toolkit.workflow import Workflow
 

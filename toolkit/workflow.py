@@ -14,10 +14,10 @@ from functools import cached_property
 from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
-from toolkit.asking import Plan, unanswerable
 from toolkit.errors import WorkflowError
 from toolkit.fleet import Fleet
 from toolkit.policies import Once, Policy
+from toolkit.questions import Plan, unanswerable
 from toolkit.routing.router import Router
 from toolkit.steps import RUN_PARAMETER, Step
 
@@ -138,7 +138,8 @@ class Workflow:
         policy = step.policy or self.policy
         names = step.route.names()
         who = " ".join(fleet[name].identity for name in (fleet if names is None else names))
-        label = f"{step.route!r} / {policy!r} / {who}"
+        judged = " ".join(map(repr, (*step.grade, step.fit)))
+        label = f"{step.route!r} / {policy!r} / {judged} / {who}"
         return Plan(step.route, policy, step.reader(), step.grade, step.fit, label)
 
     def check(self, fleet: Fleet) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 IN_FLIGHT = 64
 CALLS = 3
-CHUNK_ROWS = 500
+CHUNK_ROWS = 1_000
 WARM_UP_ROWS = 32
 INSTRUCTION = "Answer the customer in one sentence."
 Measured = Callable[[str, Path, int], Awaitable[None] | None]

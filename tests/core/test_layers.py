@@ -22,8 +22,8 @@ LAYERS = (
     ("world", ("fleet", "ledger", "models", "rows")),
     (
         "motion",
-        ("asking", "dataflow", "drawing", "frames", "loading", "loop", "progress", "resuming", "run_names", "running",
-         "steps", "workflow", "inbox", "sessions"),
+        ("asking", "attempting", "calling", "dataflow", "drawing", "frames", "loading", "loop", "progress", "questions",
+         "resuming", "rowstate", "run_names", "running", "steps", "workflow", "inbox", "sessions"),
     ),
     ("reading", ("charts", "evaluation")),
     ("edges", ("cli", "demo", "examples", "orchestration", "serving", "widgets")),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.core_samples import SMALL, Cancels, Model, column, fleet_of, run_over, tickets
+from tests.core.core_samples import SMALL, Cancels, Model, column, fleet_of, run_over, said, tickets
 from toolkit import Fleet, Request, Workflow, prompt, step
 from toolkit.errors import AccessDenied, RowsError, RunError, WorkflowError
 from toolkit.loop import submit
@@ -243,6 +243,23 @@ def test_once_and_reducing_steps_run_again_only_where_the_batch_has_changed(tmp_
     for _ in range(2):
         run_over(flow, tickets(2), fleet_of(), tmp_path, run_id=first.id)
     assert ran == ["handbook", "report of 1", "report of 2"]
+
+
+def test_a_continued_row_keeps_what_its_own_answer_cost(tmp_path: Path) -> None:
+    failing = True
+
+    @step
+    def last(reply: str, id: str) -> str:
+        if failing and id == "a":
+            raise OSError("not yet")
+        return reply
+
+    flow, rows = Workflow("w", [reply, last]), [{"id": name, "ticket": "same"} for name in "ab"]
+    fleet = fleet_of(small=Model(said("fine", cost_usd=0.5)))
+    first = run_over(flow, rows, fleet, tmp_path, in_flight=1)
+    failing = False
+    again = run_over(flow, rows, fleet, tmp_path, run_id=first.id)
+    assert again.sql('select row_id, cost_usd from "rows" order by 1').rows == (("a", 0.5), ("b", 0.0))
 
 
 def test_a_run_is_not_continued_as_another_workflow(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from toolkit.ledger.merging import Merger
 from toolkit.ledger.reviews import Review
 from toolkit.ledger.tables import open_engine
 from toolkit.ledger.writing import Writer
-from toolkit.records import Answer, Json, RowStatus, Run
+from toolkit.records import Answer, Json, Place, RowStatus, Run
 
 
 class Journal:
@@ -127,10 +127,11 @@ class Journal:
         """Keys of all answers of `workflow/step` with status answered."""
         return {key for (key,) in self._rows(statements.KNOWN_KEYS, step=step)}
 
-    def find_answer(self, key: str, *, run_id: str | None = None) -> Answer | None:
-        """The latest answer with that key, of that run only if given; an answered one before any other."""
+    def find_answer(self, key: str, *, run_id: str | None = None, place: Place | None = None) -> Answer | None:
+        """The latest answer with that key, of that run only if given; answered ones first, then the row's own."""
+        own_run, own_row = (place.run_id, place.row_id) if place else ("", "")
         statement = statements.FIND_ANSWER if run_id is None else statements.FIND_ANSWER_OF_RUN
-        found = self._rows(statement, key=key, run_id=run_id)
+        found = self._rows(statement, key=key, run_id=run_id, own_run=own_run, own_row=own_row)
         return decoding.answer(found[0][0]) if found else None
 
     def step_values(self, run_id: str, step: str) -> list[tuple[str, Json]]:
@@ -139,9 +140,9 @@ class Journal:
         return [(row_id, decoding.answer_value(body)) for row_id, body in found]
 
     def row_fields(self, run_id: str) -> list[tuple[str, Mapping[str, Json]]]:
-        """(row id, fields) of the rows of a run, by their index."""
+        """(row id, fields) of the rows of a run, by their index; rows of nested workflows are none of them."""
         rows = [decoding.row(body) for (body,) in self._rows(statements.ROWS, run_id=run_id)]
-        return [(row.row_id, row.fields) for row in rows]
+        return [(row.row_id, row.fields) for row in rows if row.parent_row_id is None]
 
     def row_statuses(self, run_id: str) -> dict[str, RowStatus]:
         """Row id → how it ended, by the rows' index."""

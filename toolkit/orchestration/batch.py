@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from toolkit.asking import Tally
 from toolkit.dataflow import Wrap, unwrapped
 from toolkit.errors import Stopped
 from toolkit.ledger import Journal, entries
 from toolkit.orchestration.form import Order
+from toolkit.questions import Tally
 from toolkit.records import Run, RunStatus, now
 from toolkit.rows import Rows
 from toolkit.running import Part, Progress, Running, Settings, identify, new_run_id, start
