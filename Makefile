@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types notebooks bench lab lock clean help
+.PHONY: demo test check lint types notebooks bench quality lab lock clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,7 +31,7 @@ bench: $(STAMP)  ## measure the cost of orchestration beside bare HTTP and a Pre
 	@$(BIN)/python -m evals.performance
 
 quality: $(STAMP)  ## accuracy of the embedded models on both test sets
-	@$(BIN)/python -m evals.support.quality
+	@$(BIN)/python -m evals.support.quality --write
 
 lab: $(STAMP)  ## open the notebooks
 	@$(BIN)/jupyter lab notebooks

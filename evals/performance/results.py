@@ -13,7 +13,7 @@ from typing import Any
 
 from evals.performance.variants import CALLS, IN_FLIGHT
 
-PACKAGES = ("toolkit", "aiohttp", "httpx", "httpx-aiohttp", "orjson", "pydantic", "sqlalchemy", "duckdb", "prefect")
+PACKAGES = ("toolkit", "aiohttp", "httpx", "orjson", "pydantic", "sqlalchemy", "duckdb", "prefect")
 TITLES = {
     "httpx_over_aiohttp": "bare httpx over aiohttp (the floor)",
     "httpx_own_pool": "bare httpx with its own pool",

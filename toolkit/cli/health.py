@@ -13,7 +13,7 @@ import typer
 
 from toolkit.cli.options import DEFAULT_HOME, Home
 
-TOLD_PACKAGES = ("prefect", "fastapi", "duckdb", "pandas", "httpx", "httpx-aiohttp", "pydantic", "sqlalchemy", "typer")
+TOLD_PACKAGES = ("prefect", "fastapi", "duckdb", "pandas", "httpx", "aiohttp", "pydantic", "sqlalchemy", "typer")
 LOCK = "requirements.lock"
 PREFECT_PORT = 4200
 
