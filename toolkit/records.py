@@ -291,6 +291,11 @@ def new_id() -> str:
     return f"{time.time_ns():016x}{os.urandom(8).hex()}"
 
 
+def made_at(id: str) -> datetime:
+    """When an id of `new_id` was made, in UTC."""
+    return datetime.fromtimestamp(int(id[:16], 16) / 1e9, UTC)
+
+
 def canonical(value: Json) -> bytes:
     """`value` as canonical JSON: sorted keys, no spaces, UTF-8. Raises TypeError where JSON cannot hold it."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)

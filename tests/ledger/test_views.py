@@ -136,9 +136,8 @@ def test_lineage_tells_which_attempt_gave_the_answer(history: History) -> None:
     assert found.rows == (("a2.1", False), ("a2.2", False), ("a2.3", True))
 
 
-def test_every_view_and_column_says_in_the_file_what_it_is(history: History, request: pytest.FixtureRequest) -> None:
-    if "not merged" in request.node.name:
-        pytest.skip("there is no file yet")
+@pytest.mark.parametrize("history", ["merged", "half merged"], indirect=True)
+def test_every_view_and_column_says_in_the_file_what_it_is(history: History) -> None:
     found = history.sql(
         """select (select count(*) from duckdb_columns() where database_name = 'history' and comment is null
             and table_name in (select table_name from duckdb_tables() where comment is not null)),

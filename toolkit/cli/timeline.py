@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import orjson
 from toolkit.cli import questions
 from toolkit.cli.tables import Record, console, seconds, short, table, usd
 from toolkit.errors import RunError
+from toolkit.records import made_at
 
 if TYPE_CHECKING:
     from toolkit.ledger.reading import History
@@ -68,8 +69,11 @@ def show_row(history: History, run_id: str, row_id: str) -> None:
 
 def _decided(history: History, run_id: str, row_id: str) -> Iterator[Line]:
     for decision in questions.records(history.sql(DECISIONS, {"row": row_id}, run_id=run_id)):
-        at = datetime.fromtimestamp(int(decision["id"][:12], 16) / 1000, UTC)
-        yield at, 0, (_step(decision), "decided", decision["choice"] or "nobody", "", "", "", _why_chosen(decision))
+        yield (
+            made_at(decision["id"]),
+            0,
+            (_step(decision), "decided", decision["choice"] or "nobody", "", "", "", _why_chosen(decision)),
+        )
 
 
 def _why_chosen(decision: Record) -> str:
