@@ -19,7 +19,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from evals.performance.results import TITLES, Measurement, report, surroundings
-from evals.performance.variants import CALLS, VARIANTS, WARM_UP_ROWS
+from evals.performance.variants import CALLS, CHUNK_ROWS, VARIANTS, WARM_UP_ROWS
 
 FOLDER = Path(__file__).parent
 LATENCIES = (0.05, 0.0)
@@ -71,6 +71,7 @@ def _measured(wanted: list[str], rows: int) -> tuple[list[Measurement], list[str
     if "prefect_task_per_call" in wanted and rows > TASK_ROWS:
         notes.append(f"A Prefect task per call ran over {TASK_ROWS} rows only; what is told per step compares.")
     if any(name in PREFECT for name in wanted):
+        notes.append(f"The flow runs chunks of {CHUNK_ROWS:,} rows; smaller ones cost more: each drains first.")
         notes.append("Prefect's server runs in a process of its own, whose CPU is not counted here.")
     return measured, notes
 

@@ -17,6 +17,7 @@ COLUMNS = [
     "amount", "date", "passages", "answer", "sql", "facts",
 ]  # fmt: skip
 REQUESTS = rows("requests.jsonl")
+SECOND = rows("second.jsonl") + rows("second_questions.jsonl")
 PASSAGES = rows("handbook.jsonl")
 
 
@@ -34,7 +35,7 @@ def test_there_are_enough_requests_and_passages() -> None:
 
 
 def test_no_two_texts_are_nearly_the_same() -> None:
-    texts = [row["ticket"] for row in REQUESTS] + [row["ticket"] for row in rows("phrases.jsonl")]
+    texts = [row["ticket"] for row in (*REQUESTS, *SECOND, *rows("phrases.jsonl"))]
     seen = [grams(text) for text in texts]
     near = [
         (texts[a], texts[b])
