@@ -169,7 +169,9 @@ class Asker:
         trail = _Trail(question, key, content_hash(body), started, decision, decision_id=new_id())
         self.journal.write(
             entries.content_entry(body),
-            entries.decision_entry(trail.decision_id or "", place, decision, trail.request_hash),
+            entries.decision_entry(
+                trail.decision_id or "", place, decision, trail.request_hash, inputs=question.sources
+            ),
         )
         answer = await self._walk(trail, random.Random(seed))
         self.keep(answer)

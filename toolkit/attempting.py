@@ -53,7 +53,8 @@ class Attempter:
                 error = failed
             finished = self._clock()
         value, grades, unread = (None, (), None) if reply is None else _read_and_graded(reply, question)
-        cost_usd, version = self._cost(spec, reply)
+        reported = reply.cost_usd if reply else None
+        computed, version = self._cost(spec, reply)
         told = reply.service_seconds if reply else None
         attempt = Attempt(
             id=new_id(),
@@ -68,7 +69,8 @@ class Attempter:
             reply=reply,
             value=value,
             error=error or unread,
-            cost_usd=cost_usd,
+            cost_usd=computed if reported is None else reported,
+            computed_cost_usd=computed,
             price_version=version,
             grades=grades,
         )
@@ -131,10 +133,9 @@ class Attempter:
         return self._gates.get(model, OPEN)
 
     def _cost(self, spec: ModelSpec, reply: Reply | None) -> tuple[float | None, str | None]:
+        """What the reply cost by the price book, and the book's version."""
         if reply is None:
             return None, None
-        if reply.cost_usd is not None:
-            return reply.cost_usd, "provider"
         price = self._fleet.facts[spec.name].price
         if price is None:
             return None, None

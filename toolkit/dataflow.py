@@ -176,6 +176,12 @@ class Dataflow:
         fields = self.journal.row_fields(self._run.run_id)
         return {row_id: given for row_id, given in fields if statuses[row_id] == "answered"}
 
+    def _sources(self, step: Step, state: RowState) -> dict[str, str]:
+        """Input → key of the answer that it holds; lists over all rows, and columns of the row, are not among them."""
+        known = dict(state.answers)
+        known |= {name: task.result() for name, task in self._once.items() if task.done()}
+        return {name: known[name].key for name in step.needs if name in known and known[name].key}
+
     def _revived(self, step: Step, state: RowState, inputs: Mapping[str, Json]) -> dict[str, Any]:
         """The inputs as the step's function sees them."""
         values: dict[str, Any] = {}
@@ -248,7 +254,8 @@ class Dataflow:
             needs=(*request.needs, *step.capabilities),
             max_output_tokens=request.max_output_tokens or step.max_output_tokens,
         )
-        answer = await self._wrap(Question(place, request, plan, state.fields, values), self._asker.ask)
+        question = Question(place, request, plan, state.fields, values, self._sources(step, state))
+        answer = await self._wrap(question, self._asker.ask)
         state.asked[step.name].append(answer)
         return answer
 

@@ -29,13 +29,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request at its place, with what its graders and rules may look at."""
+    """A request at its place, with what its graders and rules may look at.
+
+    `sources` tells what the request was made of: name of an input → key of the answer that it holds.
+    """
 
     place: Place
     request: Request
     plan: Plan
     fields: Mapping[str, Json] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -168,7 +168,11 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at one model. Either `reply` (and its parsed `value`) or `error` is set."""
+    """One try at one model. Either `reply` (and its parsed `value`) or `error` is set.
+
+    `cost_usd` is what counts: the provider's own word where it gives one, else `computed_cost_usd`, which is by the
+    price book named by `price_version`.
+    """
 
     id: str
     number: int
@@ -183,6 +187,7 @@ class Attempt:
     value: Json = None
     error: CallError | None = None
     cost_usd: float | None = None
+    computed_cost_usd: float | None = None
     price_version: str | None = None
     grades: tuple[Grade, ...] = ()
 
@@ -219,6 +224,7 @@ class Answer:
     """What later steps see of a step: durable before it counts.
 
     `value` is plain JSON. `reused_from` names the run whose answer this is, where nothing was asked again.
+    `value_hash` stands for the value where the run records no content.
     """
 
     place: Place
@@ -233,6 +239,7 @@ class Answer:
     seconds: float = 0.0
     reused_from: str | None = None
     answered_at: datetime = field(default_factory=lambda: now())
+    value_hash: str | None = None
 
 
 # -------------------------------------------------------------------------------------------------------------- runs

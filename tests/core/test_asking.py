@@ -417,7 +417,9 @@ def test_waiting_at_the_door_and_being_served_are_two_durations(tmp_path: Path) 
 def test_the_providers_own_word_on_its_duration_and_cost_is_taken(tmp_path: Path) -> None:
     model = Model(Reply(parts=said("x").parts, cost_usd=0.25, service_seconds=7.5))
     run = run_over(replying(), tickets(1), fleet_of(small=model), tmp_path)
-    assert run.sql("select service_seconds, cost_usd, price_version from attempts").rows == ((7.5, 0.25, "provider"),)
+    assert run.sql("select service_seconds, cost_usd, reported_cost_usd, computed_cost_usd from attempts").rows == (
+        (7.5, 0.25, 0.25, None),
+    )
 
 
 def test_a_cost_that_nobody_knows_is_null_and_counted_apart(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.ledger.ledger_samples import answer, other_process, row_record, run_and_rows, run_record
 from toolkit.errors import LedgerError
-from toolkit.ledger import History, Journal, answer_entry, facts, merging, migrations, row_entry, run_entry, schema
+from toolkit.ledger import History, Journal, answer_entry, facts, merging, row_entry, run_entry
 
 COUNTS = """select (select count(*) from runs), (select count(*) from rows), (select count(*) from decisions),
     (select count(*) from attempts), (select count(*) from answers), (select count(*) from grades),
@@ -295,22 +295,3 @@ def test_a_journal_of_a_newer_toolkit_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(LedgerError, match=r"schema version 99.*upgrade the toolkit"):
         Journal.open(tmp_path)
-
-
-def test_an_older_history_is_migrated_and_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Journal.open(tmp_path) as journal:
-        journal.write(*run_and_rows(2))
-    column = schema.Column("mood", "VARCHAR", "what a later version adds")
-    events = schema.BY_NAME["events"]
-    newer = schema.HistoryTable(events.name, events.comment, (*events.columns, column))
-    monkeypatch.setitem(schema.BY_NAME, "events", newer)
-    monkeypatch.setattr(migrations, "VERSION", 2)
-    monkeypatch.setitem(migrations.MIGRATIONS, 2, ("alter table events add column mood VARCHAR",))
-    with Journal.open(tmp_path, merges=False) as journal:
-        journal.write(*run_and_rows(3, first=2))
-        journal.flush()
-        journal.merge()
-    assert History(tmp_path).sql(COUNTS).rows == (counts(3),)
-    assert "mood" in History(tmp_path).sql("select * from events").columns
-    with duckdb.connect(str(tmp_path / "history.duckdb"), read_only=True) as connection:
-        assert connection.execute("select version from schema_version").fetchall() == [(1,), (2,)]

@@ -56,12 +56,18 @@ def row_entry(row: RowRecord) -> Entry:
     return Entry("rows", _name(row.run_id, row.row_id), _dumps(row))
 
 
-def decision_entry(id: str, place: Place, decision: Decision, request_hash: str | None) -> Entry:
-    """Whom the router picked for the request with that hash, out of whom and why."""
+def decision_entry(
+    id: str, place: Place, decision: Decision, request_hash: str | None, *, inputs: Mapping[str, str] | None = None
+) -> Entry:
+    """Whom the router picked for the request with that hash, out of whom and why.
+
+    `inputs` tells what the request was made of: name of the input → key of the answer that it holds.
+    """
     body = {
         "id": id,
         **_where(place),
         "request_hash": request_hash,
+        "inputs": inputs or None,
         "choice": decision.choice,
         "probability": decision.probability,
         "reason": decision.reason,
@@ -99,6 +105,8 @@ def attempt_entries(
         "wait_seconds": attempt.wait_seconds,
         "service_seconds": attempt.service_seconds,
         "cost_usd": attempt.cost_usd,
+        "reported_cost_usd": reply.cost_usd if reply is not None else None,
+        "computed_cost_usd": attempt.computed_cost_usd,
         "price_version": attempt.price_version,
     }
     if reply is not None:
@@ -138,6 +146,7 @@ def answer_entry(answer: Answer) -> Entry:
         "key": answer.key,
         "status": answer.status,
         "value": answer.value,
+        "value_hash": answer.value_hash,
         "reason": answer.reason,
         "model": answer.model,
         "attempt_id": answer.attempt_id,

@@ -10,11 +10,24 @@ from datetime import UTC, datetime
 from duckdb import DuckDBPyConnection
 
 from toolkit.errors import LedgerError
-from toolkit.ledger.schema import BOOKKEEPING, CONTENTS, TABLES, VERSION
+from toolkit.ledger.schema import BOOKKEEPING, BY_NAME, CONTENTS, TABLES, VERSION
 from toolkit.ledger.views import VIEWS
 
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
-"""Statements that lead to each version after the first."""
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: (
+        "alter table decisions add column inputs JSON",
+        "alter table attempts add column reported_cost_usd DOUBLE",
+        "alter table attempts add column computed_cost_usd DOUBLE",
+        "alter table answers add column value_hash VARCHAR",
+        """update attempts set
+            reported_cost_usd = case when price_version = 'provider' then cost_usd end,
+            computed_cost_usd = case when price_version <> 'provider' then cost_usd end,
+            price_version = nullif(price_version, 'provider')""",
+        BY_NAME["pruned"].ddl,
+        BY_NAME["retention"].ddl,
+    ),
+}
+"""Statements that lead to each version after the first. What they say stays as it is once a version is released."""
 
 
 def version_of(connection: DuckDBPyConnection, catalog: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,7 @@ TABLES = (
             "id VARCHAR unique; sorts by time",
             *_PLACE,
             "request_hash VARCHAR the request, in contents",
+            "inputs JSON what the request was made of: input name -> key of the answer that it holds",
             "choice VARCHAR the model picked",
             "probability DOUBLE with which it was picked",
             "reason VARCHAR why",
@@ -166,8 +167,10 @@ TABLES = (
             "cache_read_input_tokens BIGINT of input_tokens, read from the provider's cache",
             "cache_write_input_tokens BIGINT of input_tokens, written to the provider's cache",
             "reasoning_output_tokens BIGINT of output_tokens, reasoning",
-            "cost_usd DOUBLE NULL if the price or the usage is unknown",
-            "price_version VARCHAR the price book it was reckoned with",
+            "cost_usd DOUBLE what counts: the reported cost, else the computed one; NULL if neither is known",
+            "reported_cost_usd DOUBLE the provider's own word; NULL if it gave none",
+            "computed_cost_usd DOUBLE by the price book; NULL if the price or the usage is unknown",
+            "price_version VARCHAR the price book it was computed with",
             "finish_reasons VARCHAR[] gen_ai.response.finish_reasons",
             "confidence DOUBLE the model's own probability of its answer, where it tells one",
             "error_type VARCHAR error.type; NULL if it succeeded",
@@ -182,6 +185,7 @@ TABLES = (
             "key VARCHAR by which it is found again",
             "status VARCHAR answered, skipped, parked or failed",
             "value JSON the answer",
+            "value_hash VARCHAR keyed hash of the answer where the run records no content, else NULL",
             "reason VARCHAR why it ended so",
             "model VARCHAR who gave it",
             "attempt_id VARCHAR the attempt that gave it",
@@ -273,6 +277,41 @@ TABLES = (
             "run_id VARCHAR the run",
             "happened_at TIMESTAMPTZ when",
             "about JSON the rest",
+        ),
+    ),
+    HistoryTable(
+        "pruned",
+        "What deleted attempts add up to, by run, step, model and day",
+        _columns(
+            "run_id VARCHAR the run",
+            "workflow VARCHAR its workflow",
+            "step VARCHAR workflow/step",
+            "model VARCHAR its name in the fleet",
+            "day DATE when the attempts started, in UTC",
+            "calls BIGINT attempts",
+            "errors BIGINT attempts that failed",
+            "cost_usd DOUBLE sum of the known costs",
+            "calls_of_unknown_cost BIGINT attempts whose cost is unknown",
+            "input_tokens BIGINT sum",
+            "output_tokens BIGINT sum",
+            "cache_read_input_tokens BIGINT sum",
+            "reasoning_output_tokens BIGINT sum",
+            "wait_seconds DOUBLE sum",
+            "service_seconds DOUBLE sum",
+        ),
+    ),
+    HistoryTable(
+        "retention",
+        "What was pruned or erased, when and by which rule",
+        _columns(
+            "id VARCHAR unique; sorts by time",
+            "kind VARCHAR contents, runs or subject",
+            "happened_at TIMESTAMPTZ when",
+            "rule VARCHAR the rule, without any person's data",
+            "runs BIGINT runs touched",
+            "rows BIGINT rows touched",
+            "attempts BIGINT attempts touched",
+            "contents BIGINT contents deleted",
         ),
     ),
 )

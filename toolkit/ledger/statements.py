@@ -25,7 +25,7 @@ class Upsert:
 
 
 UPSERTS = (
-    Upsert("answers", ("run_id", "step", "row_id", "turn", "repeat"), ("key", "status", "answered_at")),
+    Upsert("answers", ("run_id", "step", "row_id", "turn", "repeat"), ("key", "status", "answered_at", "value_hash")),
     Upsert("rows", ("run_id", "row_id"), ("index", "status")),
     Upsert("runs", ("id",), ("started_at", "status")),
     Upsert("reviews", ("run_id", "row_id", "step", "turn", "repeat", "key"), ("status", "asked_at")),
@@ -150,12 +150,15 @@ PRUNE_CONTENTS = (
 )
 
 # ------------------------------------------------------------------------------------------------------- looking up
-KNOWN_KEYS = "select distinct key from answers where step = :step and status = 'answered'"
+# An answer whose content was not recorded has a hash in place of its value, and cannot be given again.
+KNOWN_KEYS = "select distinct key from answers where step = :step and status = 'answered' and value_hash is null"
 _BEST_FIRST = """
     order by case when status = 'answered' then 0 else 1 end,
         case when run_id = :own_run and row_id = :own_row then 0 else 1 end, answered_at desc limit 1"""
-FIND_ANSWER = f"select body from answers where key = :key {_BEST_FIRST}"
-FIND_ANSWER_OF_RUN = f"select body from answers where key = :key and run_id = :run_id {_BEST_FIRST}"
+FIND_ANSWER = f"select body from answers where key = :key and value_hash is null {_BEST_FIRST}"
+FIND_ANSWER_OF_RUN = (
+    f"select body from answers where key = :key and run_id = :run_id and value_hash is null {_BEST_FIRST}"
+)
 STEP_VALUES = """
     select a.row_id, a.body from answers a left join rows r on r.run_id = a.run_id and r.row_id = a.row_id
     where a.run_id = :run_id and a.step = :step and a.turn = 0 and a.repeat = 0 and a.status = 'answered'

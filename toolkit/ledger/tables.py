@@ -30,8 +30,8 @@ from toolkit.errors import LedgerError
 from toolkit.ledger.statements import POSTGRESQL, SQLITE, Dialect
 from toolkit.records import new_id
 
-VERSION = 1
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+VERSION = 2
+MIGRATIONS: dict[int, tuple[str, ...]] = {2: ("alter table answers add column value_hash varchar",)}
 """Statements that lead to each version after the first."""
 
 metadata = MetaData()
@@ -72,7 +72,7 @@ contents = Table(
 answers = _kept(
     "answers",
     *(_key("run_id"), _key("step"), _key("row_id"), _key("turn", integer=True), _key("repeat", integer=True)),
-    *(_found("key"), _found("status"), _found("answered_at")),
+    *(_found("key"), _found("status"), _found("answered_at"), _found("value_hash")),
 )
 Index("answers_by_key", answers.c.key)
 Index("answers_by_step", answers.c.step, answers.c.status, answers.c.key)

@@ -86,8 +86,10 @@ def lay_over(
 
     With `run_id` they show what belongs to that run alone (contents, prices and conversations belong to none).
     """
+    columns = _columns(connection, catalog) if catalog else {}
     for table in BY_NAME.values():
-        view = _view(table, catalog, sources.get(table.name, []))
+        merged = _merged(table, catalog, columns.get(table.name, frozenset()))
+        view = _view(table, merged, sources.get(table.name, []))
         if run_id is not None and table.of_run:
             view = f"""select * from ({view}) where "{table.of_run}" = '{run_id.replace("'", "''")}'"""
         connection.execute(f"create temp view {table.name} as {view}")
@@ -95,8 +97,26 @@ def lay_over(
         connection.execute(f"create temp view {question.name} as {question.sql}")
 
 
-def _view(table: HistoryTable, catalog: str | None, sources: list[str]) -> str:
-    history = f"{catalog}.main.{table.name}" if catalog else f"({table.empty})"
+def _columns(connection: DuckDBPyConnection, catalog: str) -> dict[str, frozenset[str]]:
+    """Table → its columns in the history."""
+    found = connection.execute(
+        "select table_name, list(column_name) from duckdb_columns() where database_name = $1 group by all", [catalog]
+    ).fetchall()
+    return {table: frozenset(columns) for table, columns in found}
+
+
+def _merged(table: HistoryTable, catalog: str | None, columns: frozenset[str]) -> str:
+    """What stands after `from` to read a table of the history; what a file of an older version has not is NULL."""
+    if not columns:
+        return f"({table.empty})"
+    name = f"{catalog}.main.{table.name}"
+    if all(column.name in columns for column in table.columns):
+        return name
+    read = (f'"{c.name}"' if c.name in columns else f'null::{c.type} as "{c.name}"' for c in table.columns)
+    return f"(select {', '.join(read)} from {name})"
+
+
+def _view(table: HistoryTable, history: str, sources: list[str]) -> str:
     if not sources:
         return f"select {table.names} from {history}"
     names = table.names if table is CONTENTS else f"seq, {table.names}"
