@@ -45,9 +45,13 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """Reasoning text that a provider returned beside its answer."""
+    """Reasoning text that a provider returned beside its answer.
+
+    `signature` is what the provider wants back with it, unread, when the conversation goes on.
+    """
 
     text: str
+    signature: str | None = None
     type: Literal["reasoning"] = "reasoning"
 
 

@@ -21,7 +21,7 @@ LONGEST_BODY = 64 * 1024 * 1024
 
 
 class HttpModel:
-    """A model behind HTTP. `dialect` is a module with `path`, `encode` and `decode`.
+    """A model behind HTTP. `dialect` is a module with `path`, `headers`, `encode` and `decode`.
 
     Raises FleetError where the endpoint is no URL or the key is missing.
     """
@@ -30,20 +30,22 @@ class HttpModel:
         self.spec = spec
         self.dialect = dialect
         self.endpoint = _endpoint(spec)
-        self.headers = {"content-type": "application/json", "accept": "application/json", "accept-encoding": "gzip"}
-        if key := spec.key():
-            self.headers["authorization"] = f"Bearer {key}"
+        self.headers = {
+            "content-type": "application/json",
+            "accept": "application/json, text/event-stream",
+            "accept-encoding": "gzip",
+            **dialect.headers(spec.key()),
+        }
         self.transport = transport or AiohttpTransport()
 
     async def send(self, request: Request) -> Reply:
         """Raises a CallError for whatever does not end in a reply."""
         try:
+            path = self.dialect.path(request)
             content = self.dialect.encode(request, self.spec)
         except TypeError as error:
             raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
-        outgoing = httpx.Request(
-            "POST", self.endpoint + self.dialect.path(request), headers=self.headers, content=content
-        )
+        outgoing = httpx.Request("POST", self.endpoint + path, headers=self.headers, content=content)
         try:
             async with asyncio.timeout(self.spec.timeout_seconds):
                 response = await self.transport.handle_async_request(outgoing)

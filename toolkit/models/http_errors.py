@@ -40,6 +40,27 @@ ERROR_OF_STATUS: Mapping[int, type[CallError]] = {
     504: TimedOut,
     529: Overloaded,
 }
+STATUS_OF_WORD: Mapping[str, int] = {
+    "rate_limit": 429,
+    "overloaded": 529,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "billing_error": 402,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "timeout_error": 504,
+}
+"""What an error that comes without a status of its own, say in the middle of a stream, stands for."""
+
+
+def refused(status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Raise the CallError that a status stands for, where it is none of success."""
+    if status >= 400:
+        raise error_of(status, headers, body)
+    if status >= 300:
+        raise InvalidRequest(
+            f"HTTP {status}: moved to {headers.get('location')}; set the model's endpoint to what is meant"
+        )
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
@@ -65,8 +86,8 @@ def status_in(error: Json) -> int:
     if isinstance(code, int):
         return code if 400 <= code < 600 else 500
     words = _words(error, "code", "type", "message").lower()
-    if "rate_limit" in words:
-        return 429
+    if (known := next((status for sign, status in STATUS_OF_WORD.items() if sign in words), None)) is not None:
+        return known
     return 400 if any(sign in words for sign in (*OVERFLOW_SIGNS, *FILTER_SIGNS, "invalid_request")) else 500
 
 

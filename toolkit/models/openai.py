@@ -12,19 +12,25 @@ from typing import Any
 
 import orjson
 
-from toolkit.errors import ContentFiltered, InvalidRequest, InvalidResponse
+from toolkit.errors import ContentFiltered, InvalidResponse
 from toolkit.messages import Data, Media, Message, Reasoning, Text, ToolCall, ToolResult, render
-from toolkit.models.http_errors import error_of, status_in
+from toolkit.models.bodies import count, is_stream, json_object, part_of, word
+from toolkit.models.http_errors import error_of, refused, status_in
+from toolkit.models.openai_stream import assembled
 from toolkit.models.spec import ModelSpec
+from toolkit.models.wording import schema_in_words
 from toolkit.records import Json, Reply, Request, Usage
-
-LARGEST_COUNT = 2**53
 
 
 # ------------------------------------------------------------------------------------------------------------ encode
 def path(request: Request) -> str:
     """The path below the endpoint that serves this kind of request."""
     return "/embeddings" if request.operation == "embeddings" else "/chat/completions"
+
+
+def headers(key: str | None) -> dict[str, str]:
+    """The headers that say who asks."""
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def encode(request: Request, spec: ModelSpec) -> bytes:
@@ -49,15 +55,15 @@ def encode(request: Request, spec: ModelSpec) -> bytes:
         ]
     if spec.settings.get("logprobs", False):
         body["logprobs"] = True
+    if spec.settings.get("stream", False):
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
     return orjson.dumps(body)
 
 
 def _messages(request: Request, structured: bool) -> list[dict[str, Json]]:
     messages = [_message(message) for message in request.messages]
     if request.output_schema is not None and not structured:
-        schema = orjson.dumps(request.output_schema).decode()
-        words = f"Answer with one JSON value and nothing else. It must satisfy this JSON schema:\n{schema}"
-        messages.append({"role": "system", "content": words})
+        messages.append({"role": "system", "content": schema_in_words(request.output_schema)})
     return messages
 
 
@@ -95,20 +101,13 @@ def _content(message: Message) -> Json:
 # ------------------------------------------------------------------------------------------------------------ decode
 def decode(status: int, headers: Mapping[str, str], body: bytes, *, operation: str) -> Reply:
     """The reply in a response, or the CallError that it stands for."""
-    if status >= 400:
-        raise error_of(status, headers, body)
-    if status >= 300:
-        raise InvalidRequest(
-            f"HTTP {status}: moved to {headers.get('location')}; set the model's endpoint to what is meant"
-        )
-    content = _json(body)
-    if not isinstance(content, dict):
-        raise InvalidResponse(f"the body is a JSON {type(content).__name__}, not an object")
-    if content.get("error"):
-        raise error_of(status_in(content["error"]), headers, body)
+    refused(status, headers, body)
     try:
+        content = assembled(body) if is_stream(headers) else json_object(body)
+        if content.get("error"):
+            raise error_of(status_in(content["error"]), headers, orjson.dumps(content))
         return _embeddings(content) if operation == "embeddings" else _chat(content)
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise InvalidResponse(
             f"the body is JSON, but no reply of this dialect ({type(error).__name__}: {error})"
         ) from error
@@ -127,7 +126,7 @@ def _chat(content: dict[str, Any]) -> Reply:
     if text is None and isinstance(refusal := message.get("refusal"), str):
         raise ContentFiltered(f"the model refused: {refusal[:500]}")
     parts: list[Text | Reasoning | ToolCall] = []
-    if thought := _word(message.get("reasoning_content")) or _word(message.get("reasoning")):
+    if thought := word(message.get("reasoning_content")) or word(message.get("reasoning")):
         parts.append(Reasoning(thought))
     if text is not None:
         parts.append(Text(text))
@@ -136,8 +135,8 @@ def _chat(content: dict[str, Any]) -> Reply:
         parts=tuple(parts),
         usage=_usage(content.get("usage")),
         finish_reasons=(reason,) if isinstance(reason, str) else (),
-        response_model=_word(content.get("model")),
-        response_id=_word(content.get("id")),
+        response_model=word(content.get("model")),
+        response_id=word(content.get("id")),
         confidence=_confidence(choice.get("logprobs")),
     )
 
@@ -158,16 +157,12 @@ def _tool_call(call: dict[str, Any]) -> ToolCall:
     return ToolCall(str(call["id"]), str(function["name"]), arguments)
 
 
-def _word(value: Json) -> str | None:
-    return value if isinstance(value, str) else None
-
-
 def _embeddings(content: dict[str, Any]) -> Reply:
     items = sorted(content["data"], key=lambda item: item["index"])
     if [item["index"] for item in items] != list(range(len(items))):
         raise InvalidResponse("the vectors are not numbered 0, 1, 2 …")
     vectors = tuple(_vector(item["embedding"]) for item in items)
-    return Reply(vectors=vectors, usage=_usage(content.get("usage")), response_model=_word(content.get("model")))
+    return Reply(vectors=vectors, usage=_usage(content.get("usage")), response_model=word(content.get("model")))
 
 
 def _vector(numbers: Json) -> tuple[float, ...]:
@@ -180,25 +175,21 @@ def _vector(numbers: Json) -> tuple[float, ...]:
 
 
 def _usage(usage: Json) -> Usage:
-    """Token counts; a part larger than its whole is a mistake of the provider's and counts as unknown."""
-    if not isinstance(usage, dict):
-        return Usage()
-
-    def count(holder: Json, name: str) -> int | None:
-        value = holder.get(name) if isinstance(holder, dict) else None
-        return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_COUNT else None
-
-    def part(holder: str, name: str, whole: int | None) -> int | None:
-        value = count(usage.get(holder), name)
-        return None if value is None or (whole is not None and value > whole) else value
-
-    entered = count(usage, "prompt_tokens")
-    left = count(usage, "completion_tokens")
+    entered, left = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
+    into, out = (
+        (usage.get("prompt_tokens_details"), usage.get("completion_tokens_details"))
+        if isinstance(usage, dict)
+        else (None, None)
+    )
+    read = part_of(entered, count(into, "cached_tokens"))
     return Usage(
         input_tokens=entered,
         output_tokens=left,
-        cache_read_input_tokens=part("prompt_tokens_details", "cached_tokens", entered),
-        reasoning_output_tokens=part("completion_tokens_details", "reasoning_tokens", left),
+        cache_read_input_tokens=read,
+        cache_write_input_tokens=part_of(
+            None if entered is None else entered - (read or 0), count(into, "cache_write_tokens")
+        ),
+        reasoning_output_tokens=part_of(left, count(out, "reasoning_tokens")),
     )
 
 
@@ -209,11 +200,3 @@ def _confidence(logprobs: Json) -> float | None:
         return math.exp(min(0.0, sum(values) / len(values)))
     except (LookupError, TypeError, ValueError, ArithmeticError):
         return None
-
-
-def _json(body: bytes) -> Json:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        start = body[:60].decode("utf-8", "replace")
-        raise InvalidResponse(f"the body is no JSON ({error}); it starts with {start!r}") from error
