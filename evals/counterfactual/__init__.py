@@ -1,0 +1,1 @@
+"""Do the intervals of counterfactual estimates hold? Simulated worlds whose truth is known."""
