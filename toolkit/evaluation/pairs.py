@@ -1,0 +1,190 @@
+"""Two ways of answering the same rows, compared row by row. Pure: scores in, differences with their intervals out.
+
+Sources: the adjusted interval for paired proportions (Agresti & Min 2005), the exact test of McNemar (1947) as a
+binomial test on the pairs that differ, Holm's correction (1979), cluster-robust errors (Liang & Zeger 1986).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from toolkit.evaluation.estimates import Refusal
+
+Floats = NDArray[np.float64]
+FEWEST_PAIRS = 10
+Verdict = Literal["better", "worse", "no worse", "not told apart"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better the first is than the second, as a mean over rows that both answered.
+
+    `n` counts rows, `groups` what is independent (rows, or clusters of them); `p_value` is two-sided and that of an
+    exact test where scores are right or wrong; `p_corrected` takes the other comparisons made with it into account.
+    `spread` is the standard deviation of a row's difference, by which `rows_needed` reckons.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    n: int
+    groups: int
+    spread: float
+    test: str
+    level: float = 0.95
+    p_corrected: float | None = None
+    comparisons: int = 1
+
+    @property
+    def settled(self) -> float:
+        """The p-value that counts: the corrected one where there is one."""
+        return self.p_value if self.p_corrected is None else self.p_corrected
+
+
+def paired(
+    first: Floats,
+    second: Floats,
+    *,
+    clusters: NDArray[np.int64] | None = None,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    level: float = 0.95,
+) -> Difference | Refusal:
+    """The mean of `first - second` (n,), row by row. Rows where either is NaN are left out.
+
+    `clusters` (n,) name rows that belong together; `bounds` are the least and most that a score can be.
+    """
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(f"scores must be paired row by row: {first.shape} and {second.shape}")
+    known = np.isfinite(first) & np.isfinite(second)
+    first, second = first[known], second[known]
+    clusters = None if clusters is None else clusters[known]
+    differences, n = first - second, len(first)
+    if n < FEWEST_PAIRS:
+        return Refusal("pairs", f"both answered {n} rows; at least {FEWEST_PAIRS} are needed to compare them")
+    groups = n if clusters is None else len(np.unique(clusters))
+    if groups < FEWEST_PAIRS:
+        return Refusal("pairs", f"the rows form {groups} clusters; at least {FEWEST_PAIRS} are needed")
+    error, centre = _error(differences, clusters, groups, reach=bounds[1] - bounds[0])
+    reach = float(stats.t.ppf(0.5 + level / 2, groups - 1)) * error
+    widest = bounds[1] - bounds[0]
+    value = float(differences.mean())
+    return Difference(
+        value=value,
+        low=max(min(centre - reach, value), -widest),
+        high=min(max(centre + reach, value), widest),
+        p_value=_p_value(first, second, differences, clusters, groups),
+        n=n,
+        groups=groups,
+        spread=float(differences.std(ddof=1)),
+        test=_test(first, second, clusters),
+        level=level,
+    )
+
+
+def corrected(differences: Mapping[str, Difference]) -> dict[str, Difference]:
+    """The same with p-values for as many comparisons as there are (Holm): none is told better by luck of the many."""
+    ranked = sorted(differences, key=lambda name: differences[name].p_value)
+    found, highest, m = {}, 0.0, len(ranked)
+    for rank, name in enumerate(ranked):
+        highest = max(highest, min(1.0, (m - rank) * differences[name].p_value))
+        found[name] = replace(differences[name], p_corrected=highest, comparisons=m)
+    return {name: found[name] for name in differences}
+
+
+def verdict(difference: Difference, *, margin: float | None = None) -> Verdict:
+    """What the numbers allow to be said; with a `margin` (at least 0) also whether the first is worse by no more."""
+    if difference.settled < 1 - difference.level:
+        return "better" if difference.value > 0 else "worse"
+    if margin is not None and difference.low > -margin:
+        return "no worse"
+    return "not told apart"
+
+
+def rows_needed(difference: Difference, *, power: float = 0.8, effect: float | None = None) -> int | None:
+    """About how many rows tell a difference of `effect` (default: the one seen) apart; None where there is none."""
+    effect = abs(difference.value if effect is None else effect)
+    if effect == 0 or difference.spread == 0:
+        return None
+    reach = float(stats.norm.ppf(0.5 + difference.level / 2) + stats.norm.ppf(power))
+    return math.ceil((reach * difference.spread / effect) ** 2 * difference.n / difference.groups)
+
+
+def sentence(difference: Difference, *, first: str, second: str, margin: float | None = None) -> str:
+    """The verdict in words, and what it rests on."""
+    told = f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}] over {difference.n:,} rows"
+    many = f", corrected for {difference.comparisons} comparisons" if difference.comparisons > 1 else ""
+    match verdict(difference, margin=margin):
+        case "better":
+            return f"{first} is better than {second}: {told} (p = {difference.settled:.2g}{many})."
+        case "worse":
+            return f"{first} is worse than {second}: {told} (p = {difference.settled:.2g}{many})."
+        case "no worse":
+            return f"{first} is no worse than {second} by more than {margin:g}: {told}."
+        case _:
+            more = rows_needed(difference)
+            hint = "" if more is None or more <= difference.n else f"; about {more:,} rows would tell such a difference"
+            return f"{first} and {second} cannot be told apart: {told} (p = {difference.settled:.2g}{many}){hint}."
+
+
+# ----------------------------------------------------------------------------------------------------------- helpers
+def _error(
+    differences: Floats, clusters: NDArray[np.int64] | None, groups: int, *, reach: float
+) -> tuple[float, float]:
+    """The standard error and the centre of the interval, with two groups more of which one differs: so that a table in
+    which hardly any row differs is not taken for certainty. It differs as far as any does; by `reach` where none does
+    or answers are right or wrong."""
+    n = len(differences)
+    more = 2 * n / groups
+    centre = float(differences.sum()) / (n + more)
+    parts, group = differences, np.arange(n)
+    if clusters is not None:
+        _, group = np.unique(clusters, return_inverse=True)
+        parts = np.bincount(group, weights=differences).astype(np.float64)
+    farthest = float(np.abs(parts).max()) or reach * n / groups
+    if clusters is None and np.isin(differences, (-reach, 0.0, reach)).all():
+        farthest = reach
+    centred = parts - np.bincount(group) * differences.mean()
+    squares = float((centred**2).sum()) * groups / (groups - 1) + farthest**2
+    return math.sqrt(squares) / (n + more), centre
+
+
+def _test(first: Floats, second: Floats, clusters: NDArray[np.int64] | None) -> str:
+    return "McNemar, exact" if clusters is None and _right_or_wrong(first, second) else "paired t"
+
+
+def _right_or_wrong(first: Floats, second: Floats) -> bool:
+    return bool(np.isin(first, (0.0, 1.0)).all() and np.isin(second, (0.0, 1.0)).all())
+
+
+def _p_value(
+    first: Floats, second: Floats, differences: Floats, clusters: NDArray[np.int64] | None, groups: int
+) -> float:
+    if _test(first, second, clusters) == "McNemar, exact":
+        won, lost = int((differences > 0).sum()), int((differences < 0).sum())
+        return 1.0 if won + lost == 0 else float(stats.binomtest(won, won + lost).pvalue)
+    parts = differences
+    if clusters is not None:
+        _, group = np.unique(clusters, return_inverse=True)
+        parts = np.bincount(group, weights=differences - differences.mean()).astype(np.float64)
+    error = float(np.sqrt(((parts - parts.mean()) ** 2).sum() * groups / max(groups - 1, 1))) / len(differences)
+    if error == 0:
+        return 1.0 if differences.mean() == 0 else 0.0
+    return float(2 * stats.t.sf(abs(float(differences.mean())) / error, groups - 1))
+
+
+def frontier(costs: Sequence[float], qualities: Sequence[float]) -> list[int]:
+    """The points that none other beats in both, from the cheapest to the best."""
+    order = sorted(range(len(costs)), key=lambda i: (costs[i], -qualities[i]))
+    found: list[int] = []
+    for index in order:
+        if not found or qualities[index] > qualities[found[-1]]:
+            found.append(index)
+    return found
