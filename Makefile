@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types notebooks bench quality lab lock clean help
+.PHONY: demo test check lint types notebooks bench quality eval-routing record fuzz counterfactual lab lock clean help
 
 help:  ## what there is to make
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(STAMP)  ## run the support desk through Prefect on the embedded fleet
 	@$(BIN)/toolkit demo
@@ -32,6 +32,18 @@ bench: $(STAMP)  ## measure the cost of orchestration beside bare HTTP and a Pre
 
 quality: $(STAMP)  ## accuracy of the embedded models on both test sets
 	@$(BIN)/python -m evals.support.quality --write
+
+eval-routing: $(STAMP)  ## learned routing on recorded answers of real models (TOOLKIT_OUTCOMES names their folder)
+	@$(BIN)/python -m evals.routing
+
+record: $(STAMP)  ## what recording costs, how large records are asked, kills in every phase, writers beside a reader
+	@for each in redaction cost tail size kills writers; do $(BIN)/python -m evals.record.$$each || exit 1; done
+
+fuzz: $(STAMP)  ## a million damaged responses, decoded
+	@$(BIN)/python -m evals.fuzz
+
+counterfactual: $(STAMP)  ## do the intervals of counterfactual estimates hold, in 1,000 simulated worlds
+	@$(BIN)/python -m evals.counterfactual
 
 lab: $(STAMP)  ## open the notebooks
 	@$(BIN)/jupyter lab notebooks

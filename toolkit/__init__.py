@@ -15,7 +15,7 @@ Names load where they are first used, so that importing the package does no work
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from toolkit import grading as grading
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from toolkit.prompting import prompt as prompt
     from toolkit.records import Reply as Reply
     from toolkit.records import Request as Request
+    from toolkit.redaction import Redact as Redact
     from toolkit.routing import Cheapest as Cheapest
     from toolkit.routing import Explore as Explore
     from toolkit.routing import Fixed as Fixed
@@ -60,6 +61,7 @@ _HOMES = {
     "Ladder": "toolkit.routing",
     "ModelSpec": "toolkit.models.spec",
     "Once": "toolkit.policies",
+    "Redact": "toolkit.redaction",
     "Repair": "toolkit.policies",
     "Reply": "toolkit.records",
     "Request": "toolkit.records",
@@ -88,6 +90,13 @@ def __getattr__(name: str) -> object:
     found = getattr(import_module(home), name) if home else import_module(f"toolkit.{name}")
     globals()[name] = found
     return found
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext toolkit` in a notebook: from then on `%%sql` asks the history (`toolkit.magics`)."""
+    from toolkit.magics import SqlMagics
+
+    shell.register_magics(SqlMagics)
 
 
 def __dir__() -> list[str]:

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 from toolkit.attempting import Attempter
 from toolkit.context import BYTES_PER_TOKEN, text_bytes
 from toolkit.errors import CallError
 from toolkit.fleet import Fleet
-from toolkit.ledger import Review, entries
+from toolkit.ledger import Review
+from toolkit.ledger.recording import Recorder
 from toolkit.policies import Accept, Facts, GiveUp, Park, Try, decide
 from toolkit.questions import Plan, Question, Tally
 from toolkit.records import (
@@ -32,14 +32,11 @@ from toolkit.records import (
     Reply,
     Request,
     answer_key,
-    content_hash,
     new_id,
     now,
 )
+from toolkit.redaction import Redactor
 from toolkit.routing.router import RoutingFacts
-
-if TYPE_CHECKING:
-    from toolkit.ledger import Journal
 
 MOST_ATTEMPTS = 64
 GATE_PATIENCE_SECONDS = 120.0
@@ -61,13 +58,15 @@ class _Trail:
 class Asker:
     """Answers questions for one run, out of what has been answered before or by asking.
 
-    Once `stop` is set, whatever is under way raises Stopped before its next attempt. `clock` gives monotonic seconds.
+    What a request holds that is to be redacted is so before anybody is asked and before its key is made. Once `stop` is
+    set, whatever is under way raises Stopped before its next attempt. `clock` gives monotonic seconds.
     """
 
     def __init__(
         self,
         fleet: Fleet,
-        journal: Journal,
+        recorder: Recorder,
+        redactor: Redactor,
         *,
         seed: int = 0,
         fresh: bool = False,
@@ -75,8 +74,10 @@ class Asker:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.fleet = fleet
-        self.journal = journal
-        self._attempter = Attempter(fleet, stop=stop or asyncio.Event(), clock=clock)
+        self.recorder = recorder
+        self.redactor = redactor
+        self.journal = recorder.journal
+        self._attempter = Attempter(fleet, redactor, stop=stop or asyncio.Event(), clock=clock)
         self._seed = seed
         self._fresh = fresh
         self._clock = clock
@@ -92,6 +93,7 @@ class Asker:
     # ------------------------------------------------------------------------------------------------------- answers
     async def ask(self, question: Question) -> Answer:
         """The answer: out of the record where it is there, else by asking. Never raises for what a model did."""
+        question = replace(question, request=self.redactor.request(question.request))
         place, body = question.place, question.request.canonical()
         key = answer_key(place.step, body, question.plan.label, turn=place.turn, repeat=place.repeat)
         while (asked := self._asking.get(key)) is not None:
@@ -125,14 +127,14 @@ class Asker:
         """The question as it waits for a person in this run already: nobody else is asked again meanwhile."""
         if self._open is None:
             self._open = {(review.key, review.place): review for review in self.journal.parked(place.run_id)}
-        review = self._open.get((key, place))
+        review = self._open.get((self.recorder.key(key), place))
         return None if review is None else Answer(place, key, "parked", reason=review.why, model=review.person)
 
     def keep(self, answer: Answer) -> int:
-        """Record an answer that nobody was asked for (a tool step's); the ticket of its commit."""
-        if answer.status == "answered":
+        """Record an answer; the ticket of its commit. Where no content is kept, it cannot be found again."""
+        if answer.status == "answered" and self.recorder.content == "full":
             self._keys(answer.place.step).add(answer.key)
-        return self.journal.write(entries.answer_entry(answer))
+        return self.recorder.answer(answer)
 
     async def close(self) -> None:
         """Close the clients."""
@@ -153,7 +155,7 @@ class Asker:
         again = replace(
             answer, place=place, reused_from=source, attempts=0, cost_usd=0.0, seconds=0.0, answered_at=now()
         )
-        self.journal.write(entries.answer_entry(again))
+        self.recorder.answer(again)
         return again
 
     # ------------------------------------------------------------------------------------------------------ the loop
@@ -163,16 +165,11 @@ class Asker:
         try:
             decision = await self._decide(question, seed)
         except CallError as error:
-            failed = Answer(place, key, "failed", reason=f"the router could not ask: {error}")
+            failed = Answer(place, key, "failed", reason=self.redactor.told(f"the router could not ask: {error}"))
             self.keep(failed)
             return failed
-        trail = _Trail(question, key, content_hash(body), started, decision, decision_id=new_id())
-        self.journal.write(
-            entries.content_entry(body),
-            entries.decision_entry(
-                trail.decision_id or "", place, decision, trail.request_hash, inputs=question.sources
-            ),
-        )
+        trail = _Trail(question, key, self.recorder.request(body), started, decision, decision_id=new_id())
+        self.recorder.decision(trail.decision_id or "", place, decision, trail.request_hash, inputs=question.sources)
         answer = await self._walk(trail, random.Random(seed))
         self.keep(answer)
         return answer
@@ -225,7 +222,7 @@ class Asker:
     async def _routing_reply(self, question: Question, model: str, wanted: Request) -> Reply:
         """The reply to a request of the router's own; it is recorded below the step's name. Raises its CallError."""
         place = replace(question.place, step=f"{question.place.step}/route")
-        asked = Question(place, wanted, Plan(question.plan.route, question.plan.policy))
+        asked = Question(place, self.redactor.request(wanted), Plan(question.plan.route, question.plan.policy))
         decision = Decision(model, (), (model,), "routing", repr(question.plan.route))
         attempt = await self._try(_Trail(asked, "", "", self._clock(), decision), Try(model, why="routing"))
         if attempt.error is not None:
@@ -249,12 +246,8 @@ class Asker:
         attempt, sent = await self._attempter.attempt(question, move, number=len(trail.attempts) + 1)
         request_hash = trail.request_hash
         if sent is not question.request or not request_hash:
-            content = entries.content_entry(sent.canonical())
-            self.journal.write(content)
-            request_hash = content.id
-        self.journal.write(
-            *entries.attempt_entries(question.place, trail.decision_id, attempt, request_hash, operation=sent.operation)
-        )
+            request_hash = self.recorder.request(sent.canonical())
+        self.recorder.attempt(question.place, trail.decision_id, attempt, request_hash, operation=sent.operation)
         return attempt
 
     def _ended(self, trail: _Trail, status: AnswerStatus, why: str, accepted: Attempt | None = None) -> Answer:
@@ -263,7 +256,7 @@ class Asker:
             key=trail.key,
             status=status,
             value=None if accepted is None else accepted.value,
-            reason=why,
+            reason=self.redactor.text(why),
             model=None if accepted is None else accepted.model,
             attempt_id=None if accepted is None else accepted.id,
             attempts=len(trail.attempts),
@@ -280,9 +273,9 @@ class Asker:
             question=question.request.text,
             output_schema=question.request.output_schema,
             asked_at=now(),
-            why=why,
+            why=self.redactor.text(why),
         )
-        self.journal.write(entries.review_entry(review))
+        self.recorder.review(review)
 
 
 # ----------------------------------------------------------------------------------------------------------- helpers

@@ -21,15 +21,20 @@ from toolkit.models.spec import ModelSpec, Provider
 from toolkit.policies import Try
 from toolkit.questions import Question, Tally
 from toolkit.records import Attempt, Grade, Json, Reply, Request, new_id, now
+from toolkit.redaction import Redactor
 from toolkit.routing.router import ModelFacts
 
 
 class Attempter:
-    """Asks the members of a fleet for one run. Once `stop` is set, nothing more is sent: Stopped is raised instead."""
+    """Asks the members of a fleet for one run. Once `stop` is set, nothing more is sent: Stopped is raised instead.
 
-    def __init__(self, fleet: Fleet, *, stop: asyncio.Event, clock: Callable[[], float]) -> None:
+    What a model says, and what an error tells, goes through the redactor before it is read.
+    """
+
+    def __init__(self, fleet: Fleet, redactor: Redactor, *, stop: asyncio.Event, clock: Callable[[], float]) -> None:
         self.tally = Tally()
         self._fleet = fleet
+        self._redactor = redactor
         self._stop = stop
         self._clock = clock
         self._providers: dict[str, Provider] = {}
@@ -48,11 +53,12 @@ class Attempter:
             opened = self._clock()
             try:
                 request = _fitted(request, question.plan.fit, spec)
-                reply = await self._send(spec, provider, request)
+                reply = self._redactor.reply(await self._send(spec, provider, request))
             except CallError as failed:
                 error = failed
             finished = self._clock()
-        value, grades, unread = (None, (), None) if reply is None else _read_and_graded(reply, question)
+        value, grades, unread = (None, (), None) if reply is None else self._read_and_graded(reply, question)
+        error = error or unread
         reported = reply.cost_usd if reply else None
         computed, version = self._cost(spec, reply)
         told = reply.service_seconds if reply else None
@@ -68,7 +74,7 @@ class Attempter:
             service_seconds=finished - opened if told is None else told,
             reply=reply,
             value=value,
-            error=error or unread,
+            error=None if error is None else self._redactor.error(error),
             cost_usd=computed if reported is None else reported,
             computed_cost_usd=computed,
             price_version=version,
@@ -141,20 +147,22 @@ class Attempter:
             return None, None
         return price.cost(reply.usage), self._fleet.prices.stamp(spec.name)
 
+    def _read_and_graded(self, reply: Reply, question: Question) -> tuple[Json, tuple[Grade, ...], CallError | None]:
+        """The value in a reply and its grades, or what is wrong with it."""
+        value: Json = None
+        try:
+            read = _read(reply, question)
+            value = self._redactor.value(read)
+            if value is not read:
+                value = question.plan.output.check(value)
+            return value, tuple(map(self._redactor.grade, _grades(question, reply, value))), None
+        except CallError as error:
+            return value, (), error
+        except Exception as bug:
+            return value, (), _call_error("reading and grading the answer", bug)
+
 
 # ----------------------------------------------------------------------------------------------------------- helpers
-def _read_and_graded(reply: Reply, question: Question) -> tuple[Json, tuple[Grade, ...], CallError | None]:
-    """The value in a reply and its grades, or what is wrong with it."""
-    value: Json = None
-    try:
-        value = _read(reply, question)
-        return value, _grades(question, reply, value), None
-    except CallError as error:
-        return value, (), error
-    except Exception as bug:
-        return value, (), _call_error("reading and grading the answer", bug)
-
-
 def _call_error(what: str, bug: BaseException) -> CallError:
     return CallError(f"{what} raised {type(bug).__name__}: {bug}")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.errors import RunError
 from toolkit.ledger import History
+from toolkit.ledger.views import questions
 
 BLUE, ORANGE, GREEN, PURPLE, VERMILION, GREY = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#8c8c8c"
 """After Okabe and Ito, Color Universal Design (2008)."""
@@ -45,11 +46,7 @@ def timeline(history: History, run_id: str, row_id: str) -> Any:
 def costs(history: History, run_id: str | None = None) -> Any:
     """What each step cost, by the model that was asked."""
     altair = _altair()
-    frame = history.sql(
-        "select step, model, sum(cost_usd) as cost_usd, count(*) as calls from attempts where cost_usd is not null "
-        "group by all order by all",
-        run_id=run_id,
-    ).df()
+    frame = history.sql(questions.STEP_COSTS, run_id=run_id).df()
     return (
         altair.Chart(frame, title="Cost by step and model")
         .mark_bar()
@@ -82,17 +79,8 @@ def _altair() -> Any:
 
 
 def _bars(history: History, run_id: str, row_id: str) -> list[dict[str, Any]]:
-    attempts = history.sql(
-        "select step, model, why, epoch_ms(started_at)::double as began, wait_seconds, service_seconds, cost_usd, "
-        "error_type from attempts where run_id = $run and row_id = $row order by id",
-        {"run": run_id, "row": row_id},
-    )
-    others = history.sql(
-        "select step, reused_from, epoch_ms(answered_at) - seconds * 1000, seconds from answers where run_id = $run "
-        "and row_id = $row and attempt_id is null and status = 'answered' or "
-        "run_id = $run and row_id = $row and reused_from is not null",
-        {"run": run_id, "row": row_id},
-    )
+    attempts = history.sql(questions.ROW_ATTEMPTS, {"row": row_id}, run_id=run_id)
+    others = history.sql(questions.ROW_OTHER_ANSWERS, {"row": row_id}, run_id=run_id)
     bars = []
     for step, model, why, began, wait, service, cost, error in attempts:
         told = {"step": step, "model": model, "why": why, "cost_usd": cost, "error": error}

@@ -17,7 +17,6 @@ import orjson
 from toolkit.asking import Asker
 from toolkit.calling import are_requests, raised, run_function, run_tool
 from toolkit.errors import InvalidOutput, LedgerError, SetupError, StepError, Stopped, ToolkitError
-from toolkit.ledger import entries
 from toolkit.messages import Text
 from toolkit.outputs import Output
 from toolkit.prompting import Skip, plain
@@ -58,7 +57,9 @@ class Dataflow:
         self.workflow = workflow
         self.path = f"{path}/{workflow.name}" if path else workflow.name
         self.journal = asker.journal
+        self.recorder = asker.recorder
         self._asker = asker
+        self._redactor = asker.redactor
         self._run = run
         self._wrap = wrap
         self._row_reader = Output.of(workflow.rows)
@@ -121,7 +122,7 @@ class Dataflow:
             raise
         except Exception as error:
             known = error if isinstance(error, ToolkitError) else raised(step, error)
-            reason = str(known).encode(errors="replace").decode()
+            reason = self._redactor.told(str(known).encode(errors="replace").decode())
             cost_usd, seconds = total_cost(state.asked[step.name]), time.perf_counter() - started
             failed = Answer(place, "", "failed", reason=reason, cost_usd=cost_usd, seconds=seconds)
             self._asker.keep(failed)
@@ -322,14 +323,18 @@ class Dataflow:
         """The answer of a step that gave a value itself, or a reason to be skipped."""
         seconds = time.perf_counter() - started
         if isinstance(result, Skip):
-            answer = Answer(place, "", "skipped", reason=result.reason, seconds=seconds, cost_usd=cost_usd)
+            reason = self._redactor.text(result.reason)
+            answer = Answer(place, "", "skipped", reason=reason, seconds=seconds, cost_usd=cost_usd)
         else:
             try:
                 value = orjson.loads(canonical(plain(result)))
             except TypeError as error:
                 raise StepError(f"step {step.name!r} returned what JSON cannot hold: {error}") from error
             reader = self._readers[step.name]
-            value = reader.check(value) if reader.schema is not None else value
+            checked = reader.check(value) if reader.schema is not None else value
+            value = self._redactor.value(checked)
+            if value is not checked and reader.schema is not None:
+                value = reader.check(value)
             answer = Answer(place, key, "answered", value=value, seconds=seconds, cost_usd=cost_usd)
         self._asker.keep(answer)
         return answer
@@ -388,7 +393,7 @@ class Dataflow:
         )
         if fault:
             record = replace(record, status="set_aside", reason=fault)
-        self.journal.write(entries.row_entry(record))
+        self.recorder.row(record)
         return state, record
 
     def _child_answer(self, place: Place, child: tuple[RowState, RowRecord]) -> Answer:

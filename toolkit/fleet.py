@@ -1,13 +1,17 @@
 """The fleet: who can be asked. In: `models.toml` or specs. Out: providers by name, facts for routers, prices.
 
 [models.small]
-provider = "openai"                      # openai | embedded | recorded | person | an entry point's name
+provider = "openai"                      # openai | anthropic | embedded | recorded | person | an entry point's name
 model = "gpt-4o-mini"                    # what the provider calls it
 endpoint = "https://api.openai.com/v1"
 key_env = "OPENAI_API_KEY"               # the variable's name, never the key
 price = { input = 0.15, output = 0.60 }  # USD per million tokens; without it: the package genai-prices
 window = 128_000
 capabilities = ["chat", "json", "tools"]
+
+[prices]                                 # of hosted models without a price of their own; the longest match wins
+"gpt-4o" = { input = 2.5, output = 10.0 }                     # this model and its dated versions, and no other
+"openrouter:anthropic/" = { input = 3.0, output = 15.0 }      # all names that begin so, as with a `*` at the end
 """
 
 from __future__ import annotations
@@ -15,27 +19,35 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from toolkit.errors import FleetError
 from toolkit.models.function import Answering, FunctionModel
 from toolkit.models.person import Person
 from toolkit.models.spec import ModelSpec, Provider
-from toolkit.prices import Price, PriceBook
-from toolkit.records import Json
+from toolkit.prices import Listing, Price, PriceBook, longest_match
+from toolkit.records import Json, now
 from toolkit.routing.router import ModelFacts
 
 ENTRY_POINTS = "toolkit.providers"
+PRICES_HOLD_SECONDS = 900
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """Specs by name, in the order declared; `functions` are models that live in this process alone."""
+    """Specs by name, in the order declared; `functions` are models that live in this process alone.
+
+    `overrides` are prices of hosted models by name or beginning, for members without a price of their own.
+    """
 
     specs: Mapping[str, ModelSpec]
     functions: Mapping[str, Answering] = field(default_factory=dict)
+    overrides: Mapping[str, Price] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: str | Path) -> Fleet:
@@ -52,7 +64,10 @@ class Fleet:
         models = content.get("models")
         if not isinstance(models, dict) or not models:
             raise FleetError(f"{path} names no models; it needs tables such as [models.small]")
-        return cls({name: _spec(name, table, path) for name, table in models.items()})
+        return cls(
+            {name: _spec(name, table, path) for name, table in models.items()},
+            overrides=_overrides(content.get("prices", {}), path),
+        )
 
     @classmethod
     def of(cls, *specs: ModelSpec) -> Fleet:
@@ -80,14 +95,15 @@ class Fleet:
     def __iter__(self) -> Iterator[str]:
         return iter(self.specs)
 
-    @cached_property
+    @property
     def prices(self) -> PriceBook:
-        return PriceBook.of({name: spec.price for name, spec in self.specs.items() if spec.price is not None})
+        """What the members cost now; list prices may change with the day or the hour."""
+        return self._as_of_now[0]
 
-    @cached_property
+    @property
     def facts(self) -> Mapping[str, ModelFacts]:
-        """The members as routers see them."""
-        return {name: self._facts_of(spec) for name, spec in self.specs.items()}
+        """The members as routers see them now."""
+        return self._as_of_now[1]
 
     @cached_property
     def persons(self) -> frozenset[str]:
@@ -100,18 +116,49 @@ class Fleet:
             return FunctionModel(self.functions[name])
         return _maker(spec)(spec)
 
-    def _facts_of(self, spec: ModelSpec) -> ModelFacts:
-        price = spec.price
-        if price is None and spec.provider not in ("person", "function", "embedded", "recorded"):
-            price = self.prices.price(spec.name, provider_name=spec.provider, request_model=spec.model)
-        return ModelFacts(
-            name=spec.name,
-            provider_name=spec.provider,
-            capabilities=spec.capabilities,
-            window=spec.window,
-            price=price,
-            is_person=spec.is_person,
-        )
+    @property
+    def _as_of_now(self) -> tuple[PriceBook, Mapping[str, ModelFacts]]:
+        """Prices and facts of this quarter of an hour, which is as often as list prices may change."""
+        quarter = int(now().timestamp() // PRICES_HOLD_SECONDS)
+        found = self._by_quarter.get(quarter)
+        if found is None:
+            book = self._book(datetime.fromtimestamp(quarter * PRICES_HOLD_SECONDS, UTC))
+            found = book, {name: _facts_of(spec, book.price(name)) for name, spec in self.specs.items()}
+            self._by_quarter.clear()
+            self._by_quarter[quarter] = found
+        return found
+
+    @cached_property
+    def _by_quarter(self) -> dict[int, tuple[PriceBook, Mapping[str, ModelFacts]]]:
+        return {}
+
+    def _book(self, moment: datetime) -> PriceBook:
+        own: dict[str, Price] = {}
+        published: dict[str, Listing] = {}
+        for name, spec in self.specs.items():
+            if spec.price is not None:
+                own[name] = spec.price
+            elif spec.is_hosted:
+                from toolkit.published import listing, provider_at
+
+                providers = {spec.provider, provider_at(spec.endpoint) or spec.provider}
+                override = longest_match(self.overrides, spec.model, providers=providers)
+                if override is not None:
+                    own[name] = override
+                elif (listed := listing(spec.provider, spec.model, endpoint=spec.endpoint, at=moment)) is not None:
+                    published[name] = listed
+        return PriceBook.of(own, published)
+
+
+def _facts_of(spec: ModelSpec, price: Price | None) -> ModelFacts:
+    return ModelFacts(
+        name=spec.name,
+        provider_name=spec.provider,
+        capabilities=spec.capabilities,
+        window=spec.window,
+        price=price,
+        is_person=spec.is_person,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- providers
@@ -120,6 +167,13 @@ def _openai(spec: ModelSpec) -> Provider:
     from toolkit.models.http import HttpModel
 
     return HttpModel(spec, openai)
+
+
+def _anthropic(spec: ModelSpec) -> Provider:
+    from toolkit.models import anthropic
+    from toolkit.models.http import HttpModel
+
+    return HttpModel(spec, anthropic)
 
 
 def _embedded(spec: ModelSpec) -> Provider:
@@ -136,6 +190,7 @@ def _recorded(spec: ModelSpec) -> Provider:
 
 MAKERS: Mapping[str, Callable[[ModelSpec], Provider]] = {
     "openai": _openai,
+    "anthropic": _anthropic,
     "embedded": _embedded,
     "recorded": _recorded,
     "person": Person,
@@ -196,13 +251,28 @@ def _spec(name: str, table: Json, path: Path) -> ModelSpec:
     )
 
 
+def _overrides(table: Json, path: Path) -> Mapping[str, Price]:
+    if not isinstance(table, dict):
+        raise FleetError(f"{path}: [prices] is a table of names or beginnings of hosted models, each with its price")
+    found = {}
+    for entry, given in table.items():
+        where = f"{path}: [prices] {entry!r}"
+        if isinstance(given, dict) and any(isinstance(value, dict) for value in given.values()):
+            raise FleetError(f"{where} holds another table; a name with a dot in it needs quotes")
+        price = _price(given, where)
+        if price is not None:
+            found[entry] = price
+    return found
+
+
 def _price(table: Json, where: str) -> Price | None:
     if table is None:
         return None
-    known = {f.name for f in fields(Price)}
-    if not isinstance(table, dict) or set(table) - known:
+    known = [f.name for f in fields(Price) if f.name != "tiers"]
+    if not isinstance(table, dict) or not table or set(table) - set(known):
         raise FleetError(f"{where}: price is a table of {', '.join(sorted(known))} in USD per million tokens")
     for key, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
             raise FleetError(f"{where}: price.{key} must be a number of at least 0, not {value!r}")
-    return Price(**{key: float(value) for key, value in table.items()})
+    given: dict[str, Any] = {key: float(value) for key, value in table.items()}
+    return Price(**given)

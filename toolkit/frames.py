@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from toolkit.ledger.views import questions
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
@@ -20,20 +22,15 @@ def answers_frame(running: Running) -> DataFrame:
     """
     from pandas import DataFrame
 
-    rows = running.sql(
-        'select row_id, fields::varchar as fields, status, reason, cost_usd from "rows" '
-        'where parent_row_id is null order by "index"'
-    ).rows
-    answers = running.sql(
-        "select row_id, step, value::varchar as value from answers where status = 'answered' and turn = 0"
-    ).rows
+    rows = running.sql(questions.ENDED_ROWS).rows
+    answers = running.sql(questions.STEP_VALUES).rows
     values: dict[str, dict[str, object]] = {}
     for row_id, step, value in answers:
         values.setdefault(row_id, {})[step.rsplit("/", 1)[-1]] = None if value is None else orjson.loads(value)
     names = [step.name for step in running.workflow.per_row]
     lines = []
     for row_id, fields, status, reason, cost_usd in rows:
-        given = orjson.loads(fields)
+        given = orjson.loads(fields or "{}")
         steps = {f"{n}_" if n in given else n: values.get(row_id, {}).get(n) for n in names}
         lines.append({"row_id": row_id, **given, "status": status, "reason": reason, "cost_usd": cost_usd, **steps})
     return DataFrame(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ from toolkit.fleet import Fleet
 from toolkit.ledger import Journal
 from toolkit.loading import load_workflow
 from toolkit.records import Run
+from toolkit.redaction import TOKEN
 from toolkit.routing.parsing import parse_routers
 from toolkit.run_names import chosen
-from toolkit.running import DEFAULT_HOME, Running, start
+from toolkit.running import Running, start
+from toolkit.settings import DEFAULT_HOME
 from toolkit.workflow import Workflow
 
 
@@ -32,15 +34,24 @@ class Job:
         return {"job": {"workflow": self.workflow, "fleet": self.fleet, "rows": self.rows, "router": self.router}}
 
     @classmethod
-    def of(cls, run: Run) -> Job:
-        """The job of a recorded run. Raises RunError where it was started from objects that lived in memory."""
+    def of(cls, run: Run, *, rows: str | None = None) -> Job:
+        """The job of a recorded run, over those rows where given.
+
+        Raises RunError where it was started from objects that lived in memory, or where its rows were redacted.
+        """
         job = run.settings.get("job")
         if not isinstance(job, dict):
             raise RunError(
                 f"run {run.id} was started from objects in a {run.origin}, not from files; call .run() there again "
                 f"with run_id={run.id!r}: what is on record is not asked again"
             )
-        return cls(**job)
+        found = replace(cls(**job), **({} if rows is None else {"rows": rows}))
+        if TOKEN.search(found.rows):
+            raise RunError(
+                f"the rows of run {run.id} were named by a text that holds a secret, which the record does not keep; "
+                f"name them again: toolkit resume {run.id} --rows …"
+            )
+        return found
 
     def open(self) -> tuple[Workflow, Fleet]:
         """The workflow, with its routers, and the fleet."""
@@ -54,10 +65,11 @@ class Job:
         return start(workflow, self.rows, fleet, told=self.told, **options)
 
 
-def resume(run_id: str, *, home: Path | str = DEFAULT_HOME, **options: Any) -> Running:
+def resume(run_id: str, *, home: Path | str = DEFAULT_HOME, rows: str | None = None, **options: Any) -> Running:
     """Go on with a run: rows that are answered stay, the others run again, and no step on record is asked again.
 
-    `run_id` may be cut short while it stays unique. Raises RunError where there is no such run.
+    `run_id` may be cut short while it stays unique; `rows` names the same rows again, where the record cannot. What is
+    redacted and how much content is kept stay as they were. Raises RunError where there is no such run.
     """
     run = find_run(run_id, home=home)
     if run.status == "finished":
@@ -66,7 +78,9 @@ def resume(run_id: str, *, home: Path | str = DEFAULT_HOME, **options: Any) -> R
         if not any(status in ("failed", "parked") for status in statuses.values()):
             raise RunError(f"run {run.id} is finished: nothing is left to do")
     chosen_rows = {"limit": run.settings.get("limit"), "skip": run.settings.get("skip", 0)}
-    return Job.of(run).start(**{"run_id": run.id, "home": home, "origin": run.origin, **chosen_rows, **options})
+    return Job.of(run, rows=rows).start(
+        **{"run_id": run.id, "home": home, "origin": run.origin, **chosen_rows, **options}
+    )
 
 
 def find_run(run_id: str, *, home: Path | str = DEFAULT_HOME) -> Run:

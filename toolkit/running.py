@@ -9,58 +9,30 @@ on; only what no row can help (a missing key, a full disk) ends the run, and eve
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sys
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from toolkit.asking import Asker
+from toolkit.beginning import Begun, begin
 from toolkit.dataflow import BATCH_ROW, Dataflow, Wrap, unwrapped
-from toolkit.errors import InvalidOutput, RowsError, RunError, Stopped
+from toolkit.discretion import discreet
+from toolkit.errors import InvalidOutput, Stopped
 from toolkit.fleet import Fleet
-from toolkit.ledger import History, Journal, entries
+from toolkit.ledger import History
 from toolkit.loop import submit
 from toolkit.questions import Tally
 from toolkit.records import Answer, Event, Json, RowRecord, Run, RunStatus, now
-from toolkit.rows import Fields, Rows, open_rows
+from toolkit.rows import Fields, Rows
 from toolkit.rowstate import RowState, row_record
+from toolkit.settings import Settings, settings_of
 from toolkit.steps import About
 from toolkit.workflow import Workflow
 
 if TYPE_CHECKING:
     from toolkit.ledger import Table
-
-DEFAULT_HOME = ".toolkit"
-Part = Literal["rows", "end"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to run.
-
-    `home` holds journal and history; `in_flight` bounds the rows under way; `fresh` asks anew what is on record (of
-    other runs); `limit` and `skip` choose rows; `run_id` continues that run; `parts` leaves work to other callers: a
-    chunk runs "rows" alone, whoever is last runs the "end" (reducing steps, the run's status). `taken` are ids that
-    other callers of this run have given to rows before these. `told` is kept with the run for whoever resumes it.
-    """
-
-    home: Path = Path(DEFAULT_HOME)
-    in_flight: int = 64
-    fresh: bool = False
-    seed: int = 0
-    limit: int | None = None
-    skip: int = 0
-    run_id: str | None = None
-    origin: str = "script"
-    flow_run_id: str | None = None
-    parts: frozenset[Part] = frozenset({"rows", "end"})
-    taken: frozenset[str] = frozenset()
-    told: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass
@@ -101,12 +73,12 @@ class Progress:
 class Running:
     """A run, under way or over: wait, cancel, look, ask in SQL."""
 
-    def __init__(self, run: Run, workflow: Workflow, settings: Settings) -> None:
+    def __init__(self, run: Run, workflow: Workflow, settings: Settings, *, stop: asyncio.Event) -> None:
         self.run = run
         self.workflow = workflow
         self.settings = settings
         self.progress = Progress(total=run.rows_total)
-        self._stop = asyncio.Event()
+        self._stop = stop
         self._future: Future[None] | None = None
 
     @property
@@ -181,24 +153,12 @@ def start(
     a step. Raises a SetupError where nothing could run: the workflow does not fit the fleet, a column is missing, there
     are no rows.
     """
-    settings = settings or _settings(options)
-    table = open_rows(rows).head(settings.limit, settings.skip)
-    _check_columns(workflow, table)
-    workflow.check(fleet)
-    journal = Journal.open(settings.home)
-    try:
-        run = _begin(journal, workflow, table, fleet, settings)
-    except BaseException:
-        journal.close()
-        raise
-    running = Running(run, workflow, settings)
-    running._future = submit(_execute(running, table, fleet, journal, wrap))
+    settings = settings or settings_of(options)
+    stop = asyncio.Event()
+    begun = begin(workflow, rows, fleet=fleet, settings=settings, stop=stop)
+    running = Running(begun.run, workflow, settings, stop=stop)
+    running._future = submit(_execute(running, begun, wrap))
     return running
-
-
-def new_run_id(workflow: str) -> str:
-    """A name that a person can type: workflow, UTC time, four characters of chance."""
-    return f"{workflow}-{now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def identify(workflow: Workflow, index: int, fields: Fields) -> str:
@@ -207,103 +167,41 @@ def identify(workflow: Workflow, index: int, fields: Fields) -> str:
     return f"row-{index}" if given is None or given == "" else str(given)
 
 
-# ------------------------------------------------------------------------------------------------------------- begin
-def _settings(options: Mapping[str, Any]) -> Settings:
-    known = Settings.__dataclass_fields__
-    if unknown := sorted(set(options) - set(known)):
-        raise RunError(f"run() has no option {unknown[0]!r}; it has {', '.join(known)}")
-    settings = Settings(**{**options, "home": Path(options.get("home", DEFAULT_HOME))})
-    for name, least in (("in_flight", 1), ("limit", 1), ("skip", 0)):
-        value = getattr(settings, name)
-        if value is not None and (not isinstance(value, int) or value < least):
-            raise RunError(f"{name} must be a whole number of at least {least}, not {value!r}")
-    if settings.origin == "script" and "ipykernel" in sys.modules:
-        settings = replace(settings, origin="notebook")
-    return settings
-
-
-def _check_columns(workflow: Workflow, table: Rows) -> None:
-    missing = [name for name in workflow.columns if name not in table.columns]
-    if workflow.rows is not None:
-        required = {
-            n: f
-            for n, f in workflow.rows.model_fields.items()
-            if f.is_required() and (f.alias or n) not in table.columns
-        }
-        missing = list(required)
-    if missing:
-        raise RowsError(
-            f"workflow {workflow.name!r} needs the column {missing[0]!r}, which the rows do not have; "
-            f"they have {', '.join(table.columns) or 'none'}"
-        )
-
-
-def _begin(journal: Journal, workflow: Workflow, table: Rows, fleet: Fleet, settings: Settings) -> Run:
-    known = journal.run(settings.run_id) if settings.run_id else None
-    if known is not None:
-        if known.workflow != workflow.name:
-            raise RunError(f"run {known.id} is one of workflow {known.workflow!r}, not of {workflow.name!r}")
-        run = replace(known, status="running", finished_at=None)
-    else:
-        run = Run(
-            id=settings.run_id or new_run_id(workflow.name),
-            workflow=workflow.name,
-            origin=settings.origin,
-            started_at=now(),
-            rows_total=table.total,
-            seed=settings.seed,
-            settings={
-                "source": table.source,
-                "limit": settings.limit,
-                "skip": settings.skip,
-                "fresh": settings.fresh,
-                **settings.told,
-            },
-            flow_run_id=settings.flow_run_id,
-        )
-        prices = fleet.prices
-        journal.write(*(entries.price_entry(prices.stamp(n), n, p, noted_at=now()) for n, p in prices.own.items()))
-    journal.write(entries.run_entry(run))
-    journal.flush()
-    return run
-
-
 # ----------------------------------------------------------------------------------------------------------- execute
-async def _execute(running: Running, table: Rows, fleet: Fleet, journal: Journal, wrap: Wrap) -> None:
-    run, settings = running.run, running.settings
-    asker = Asker(fleet, journal, seed=run.seed, fresh=bool(run.settings.get("fresh")), stop=running._stop)
+async def _execute(running: Running, begun: Begun, wrap: Wrap) -> None:
+    """Raises what ended the run, without what is redacted."""
+    run, asker, settings = begun.run, begun.asker, running.settings
     running.progress.tally = asker.tally
     flow = Dataflow(running.workflow, asker, About(run.id, BATCH_ROW, run.workflow, run.settings), wrap=wrap)
-    batch = _Batch(running, flow, journal)
+    batch = _Batch(running, flow)
     status: RunStatus = "interrupted"
-    try:
-        if "rows" in settings.parts:
-            await batch.feed(table)
-        if "end" in settings.parts and not running._stop.is_set():
-            await _reduce(flow, run)
-        status = "cancelled" if running._stop.is_set() else "finished"
-    except Stopped:
-        status = "cancelled"
-    finally:
-        if "end" in settings.parts or status != "finished":
-            running.run = replace(run, status=status, finished_at=now())
-            journal.write(entries.run_entry(running.run))
-        running.progress.ended = time.monotonic()
+    with discreet(asker.redactor):
         try:
-            await asker.close()
+            if "rows" in settings.parts:
+                await batch.feed(begun.rows)
+            if "end" in settings.parts and not running._stop.is_set():
+                await _reduce(flow, run)
+            status = "cancelled" if running._stop.is_set() else "finished"
+        except Stopped:
+            status = "cancelled"
         finally:
-            await asyncio.to_thread(journal.close)
+            if "end" in settings.parts or status != "finished":
+                running.run = replace(run, status=status, finished_at=now())
+                asker.recorder.run(running.run)
+            running.progress.ended = time.monotonic()
+            try:
+                await asker.close()
+            finally:
+                await asyncio.to_thread(flow.journal.close)
 
 
 async def _reduce(flow: Dataflow, run: Run) -> None:
     if not flow.workflow.reducing and not flow.workflow.once:
         return
-    answers = await flow.reduce()
-    journal = flow.journal
-    for answer in answers.values():
+    for answer in (await flow.reduce()).values():
         if answer.status != "answered":
-            journal.write(entries.event_entry(Event("toolkit.step.failed", run.id, now(), _told(answer))))
-    await journal.committed()
+            flow.recorder.event(Event("toolkit.step.failed", run.id, now(), _told(answer)))
+    await flow.journal.committed()
 
 
 def _told(answer: Answer) -> dict[str, Json]:
@@ -313,13 +211,12 @@ def _told(answer: Answer) -> dict[str, Json]:
 class _Batch:
     """The rows of one run through its dataflow, `in_flight` at a time."""
 
-    def __init__(self, running: Running, flow: Dataflow, journal: Journal) -> None:
+    def __init__(self, running: Running, flow: Dataflow) -> None:
         self.running = running
         self.flow = flow
-        self.journal = journal
-        self.done = {
-            row_id for row_id, status in journal.row_statuses(running.id).items() if status in ("answered", "set_aside")
-        }
+        self.journal = flow.journal
+        statuses = self.journal.row_statuses(running.id)
+        self.done = {row_id for row_id, status in statuses.items() if status in ("answered", "set_aside")}
         self.seen = set(running.settings.taken)
         self.fault: BaseException | None = None
 
@@ -361,10 +258,10 @@ class _Batch:
             finally:
                 slots.release()
                 progress.in_flight -= 1
-            self.journal.write(entries.row_entry(record))
+            self.flow.recorder.row(record)
             if record.status == "parked":
                 about = {"row_id": row_id, "reason": record.reason}
-                self.journal.write(entries.event_entry(Event("toolkit.row.parked", record.run_id, now(), about)))
+                self.flow.recorder.event(Event("toolkit.row.parked", record.run_id, now(), about))
             await self.journal.committed()
             progress.count(record.status)
         except Stopped:

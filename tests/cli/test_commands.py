@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from toolkit.ledger.history import schema
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Desk
 
@@ -170,7 +172,7 @@ def test_doctor_tells_whether_keys_are_set_and_never_what_they_are(ran: Desk, mo
     assert "SET_KEY (for a) is set" in ended.out
     assert "UNSET_KEY (for b) is not set" in ended.out
     assert "sk-very-secret" not in ended.out + ended.err
-    assert "schema 1" in ended.out
+    assert f"schema {schema.VERSION}" in ended.out
     assert "prefect 3." in ended.out
     assert "0 entries" in ended.out
 

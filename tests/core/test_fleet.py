@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,69 @@ def test_routers_see_the_price_of_the_file_else_the_published_one_else_none(tmp_
     assert fleet.facts["human"].is_person
 
 
+OVERRIDDEN = """
+[models.full]
+provider = "openai"
+model = "gpt-4o-2024-08-06"
+
+[models.mini]
+provider = "openai"
+model = "gpt-4o-mini"
+
+[models.routed]
+provider = "openai"
+model = "anthropic/claude-sonnet-4.5"
+endpoint = "https://openrouter.ai/api/v1"
+
+[models.priced]
+provider = "openai"
+model = "gpt-4o"
+price = { input = 7.0 }
+
+[models.inside]
+provider = "embedded"
+model = "gpt-4o"
+
+[prices]
+"gpt-4o" = { input = 2.0, output = 9.0 }
+"openrouter:anthropic/" = { input = 5.0 }
+"""
+
+
+def test_overrides_price_hosted_models_without_a_price_of_their_own(tmp_path: Path) -> None:
+    fleet = load(tmp_path, OVERRIDDEN)
+    prices = {name: facts.price for name, facts in fleet.facts.items()}
+    assert prices["full"] == Price(2.0, 9.0)
+    assert prices["routed"] == Price(5.0)
+    assert prices["priced"] == Price(7.0)
+    assert prices["inside"] is None
+    assert prices["mini"] is not None
+    assert prices["mini"].input < 1.0
+    assert fleet.prices.stamp("full") == fleet.prices.stamp("routed") == fleet.prices.stamp("priced")
+    assert (fleet.prices.stamp("mini") or "").startswith("genai-prices ")
+    assert fleet.prices.stamp("inside") is None
+    assert {model for _, model, _ in fleet.prices.entries()} == {"full", "mini", "routed", "priced"}
+
+
+def test_two_files_with_different_prices_never_have_the_same_version(tmp_path: Path) -> None:
+    fleets = [load(tmp_path, OVERRIDDEN), load(tmp_path, OVERRIDDEN.replace("9.0", "9.5"))]
+    assert fleets[0].prices.stamp("priced") != fleets[1].prices.stamp("priced")
+    assert fleets[0].prices.stamp("priced") == load(tmp_path, OVERRIDDEN).prices.stamp("priced")
+
+
+def test_list_prices_are_those_of_the_moment_and_not_of_when_the_fleet_was_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = load(tmp_path, '[models.thinking]\nprovider = "openai"\nmodel = "o3"\n')
+    found = []
+    for moment in (datetime(2025, 6, 9, 23, 59, tzinfo=UTC), datetime(2025, 6, 10, 0, 1, tzinfo=UTC)):
+        monkeypatch.setattr("toolkit.fleet.now", lambda moment=moment: moment)
+        price = fleet.facts["thinking"].price
+        assert price is not None
+        found.append((price.input, (fleet.prices.stamp("thinking") or "").endswith(" from 2025-06-10")))
+    assert found == [(10.0, False), (2.0, True)]
+
+
 SMALL = '[models.small]\nprovider = "openai"\n'
 FAULTS = [
     ("", "names no models"),
@@ -96,6 +160,13 @@ FAULTS = [
     (SMALL + "price = { inputs = 3 }", "price is a table of"),
     (SMALL + "price = { input = -1 }", "price.input must be a number of at least 0, not -1"),
     (SMALL + "price = { input = true }", "price.input must be a number"),
+    (SMALL + "price = { input = nan }", "price.input must be a number of at least 0, not nan"),
+    (SMALL + "price = {}", "price is a table of"),
+    ("prices = 3\n" + SMALL, "[prices] is a table"),
+    (SMALL + "[prices]\n'gpt-4o' = 3", "[prices] 'gpt-4o': price is a table of cache_read, cache_write, input, output"),
+    (SMALL + "[prices]\n'gpt-4o' = { inputs = 3 }", "[prices] 'gpt-4o': price is a table of"),
+    (SMALL + "[prices]\n'gpt-4o' = { output = -3 }", "[prices] 'gpt-4o': price.output must be a number of at least 0"),
+    (SMALL + "[prices]\ngpt-4.1 = { input = 3 }", "[prices] 'gpt-4' holds another table; a name with a dot in it"),
 ]
 
 
@@ -139,7 +210,9 @@ def test_a_missing_key_is_an_error_that_says_which_variable_to_set(
 
 def test_a_provider_that_nobody_knows_is_named_with_those_that_there_are() -> None:
     fleet = Fleet.of(ModelSpec("x", provider="strange", model="x"))
-    with pytest.raises(FleetError, match="no provider 'strange'; known are openai, embedded, recorded, person"):
+    with pytest.raises(
+        FleetError, match="no provider 'strange'; known are openai, anthropic, embedded, recorded, person"
+    ):
         fleet.open("x")
 
 

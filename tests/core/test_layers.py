@@ -18,15 +18,20 @@ PACKAGE = Path(toolkit.__file__).parent
 
 LAYERS = (
     ("words", ("errors", "messages", "records")),
-    ("judgement", ("context", "gates", "grading", "outputs", "policies", "prices", "prompting", "routing")),
+    (
+        "judgement",
+        ("context", "finding", "finding_numbers", "gates", "grading", "outputs", "policies", "prices", "prompting",
+         "published", "redaction", "routing"),
+    ),
     ("world", ("fleet", "ledger", "models", "rows")),
     (
         "motion",
-        ("asking", "attempting", "calling", "dataflow", "drawing", "frames", "loading", "loop", "progress", "questions",
-         "resuming", "rowstate", "run_names", "running", "steps", "workflow", "inbox", "sessions"),
+        ("asking", "attempting", "beginning", "calling", "dataflow", "discretion", "drawing", "frames", "loading",
+         "loop", "progress", "questions", "resuming", "rowstate", "run_names", "running", "settings", "steps",
+         "workflow", "inbox", "sessions"),
     ),
-    ("reading", ("charts", "evaluation")),
-    ("edges", ("cli", "demo", "examples", "orchestration", "serving", "widgets")),
+    ("reading", ("charts", "evaluation", "planning")),
+    ("edges", ("cli", "demo", "examples", "fake", "magics", "orchestration", "serving", "telemetry", "widgets")),
 )  # fmt: skip
 LAYER = {module: level for level, (_, modules) in enumerate(LAYERS) for module in modules}
 
@@ -34,8 +39,8 @@ HEAVY = ("prefect", "pandas", "sklearn", "altair", "ipywidgets", "duckdb", "sqla
 
 EXPORTED = [
     "Cheapest", "CutMiddle", "Escalate", "Explore", "Fallback", "Fixed", "Fleet", "History", "Journal", "Keep",
-    "Ladder", "ModelSpec", "Once", "Repair", "Reply", "Request", "Retry", "Rule", "Rules", "Skip", "Uniform", "Within",
-    "Workflow", "as_flow", "embed", "grading", "prompt", "step",
+    "Ladder", "ModelSpec", "Once", "Redact", "Repair", "Reply", "Request", "Retry", "Rule", "Rules", "Skip", "Uniform",
+    "Within", "Workflow", "as_flow", "embed", "grading", "prompt", "step",
 ]  # fmt: skip
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from tests.ledger.ledger_samples import answer, other_process, row_record, run_and_rows, run_record
 from toolkit.errors import LedgerError
-from toolkit.ledger import History, Journal, answer_entry, facts, merging, row_entry, run_entry
+from toolkit.ledger import History, Journal, answer_entry, facts, row_entry, run_entry
+from toolkit.ledger.merging import merger as merging
 
 COUNTS = """select (select count(*) from runs), (select count(*) from rows), (select count(*) from decisions),
     (select count(*) from attempts), (select count(*) from answers), (select count(*) from grades),
@@ -164,7 +165,7 @@ def test_reading_never_frees_the_lock_of_this_process_own_connection(tmp_path: P
 def test_while_a_foreign_process_writes_the_history_the_tail_is_shown_and_the_note_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolkit.ledger.reading.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("toolkit.ledger.reading.history.PATIENCE_SECONDS", 0.1)
     with Journal.open(tmp_path, merges=False) as journal:
         journal.write(*run_and_rows(5))
         journal.flush()
@@ -210,7 +211,8 @@ def test_what_piles_up_behind_a_held_history_is_set_aside_and_read_and_merged_la
 SPILLED = """
 import os, duckdb
 from tests.ledger.ledger_samples import run_and_rows
-from toolkit.ledger import Journal, merging
+from toolkit.ledger import Journal
+from toolkit.ledger.merging import merger as merging
 merging.SPILL_ENTRIES = 20
 journal = Journal.open(sys.argv[1], merges=False)
 journal.write(*run_and_rows(2))

@@ -12,8 +12,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from toolkit.ledger import History, Journal, schema, tables
-from toolkit.ledger.migrations import MIGRATIONS
+from toolkit.ledger import History, Journal
+from toolkit.ledger.history import schema
+from toolkit.ledger.history.migrations import MIGRATIONS
+from toolkit.ledger.writing import tables
 
 PAST = Path(__file__).parent / "past"
 VERSIONS = range(1, schema.VERSION)

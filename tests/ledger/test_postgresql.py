@@ -25,7 +25,7 @@ COUNTS = """select (select count(*) from runs), (select count(*) from rows), (se
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    from toolkit.ledger.tables import metadata, open_engine
+    from toolkit.ledger.writing.tables import metadata, open_engine
 
     engine, _ = open_engine(tmp_path, url=URL)
     metadata.drop_all(engine)
@@ -83,3 +83,17 @@ def test_the_character_0_is_replaced_and_nothing_else(tmp_path: Path, url: str) 
     found = History(tmp_path, url=url).sql("select (select output from attempts_text), value->>'said' from answers")
     expected = text.replace("\x00", "\ufffd")
     assert found.rows == ((expected, expected),)
+
+
+def test_a_database_put_back_beside_a_newer_history_loses_nothing_new(tmp_path: Path, url: str) -> None:
+    from toolkit.ledger.writing.tables import open_engine
+
+    for run in ("before", "after"):
+        with Journal.open(tmp_path, url=url) as journal:
+            journal.write(*run_and_rows(10, run=run))
+        if run == "before":
+            engine, _ = open_engine(tmp_path, url=url)
+            with engine.connect() as connection:
+                connection.exec_driver_sql("select setval('log_seq_seq', 3)")
+    found = History(tmp_path, url=url).sql("select run_id, count(*) from attempts group by all order by all")
+    assert found.rows == (("after", 10), ("before", 10))

@@ -13,6 +13,7 @@ import pytest
 from tests.ledger.ledger_samples import START, run_and_rows
 from toolkit.errors import LedgerError
 from toolkit.ledger import History, Journal, Table, facts
+from toolkit.ledger.writing import tables
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_stamps_are_moments_whatever_the_zone(home: Path) -> None:
 def test_facts_tell_sizes_and_versions(home: Path) -> None:
     found = facts(home)
     assert found.journal_bytes > 0 and found.history_bytes > 0
-    assert (found.journal_version, found.history_version) == (1, found.known_version)
+    assert (found.journal_version, found.history_version) == (tables.VERSION, found.known_version)
     assert (found.pending_entries, found.segments, found.held_by, found.problems) == (0, 0, None, ())
 
 

@@ -41,7 +41,7 @@ from toolkit.ledger import (
     run_entry,
     session_entry,
 )
-from toolkit.ledger.schema import BY_NAME
+from toolkit.ledger.history.schema import BY_NAME
 from toolkit.messages import Data, Message, Text, ToolCall
 from toolkit.prices import Price
 from toolkit.records import Event, Grade, Reply
@@ -70,8 +70,8 @@ EXPECTED = {
         *(None, None, START + timedelta(seconds=60)),
     ),
     "answers": (
-        *("run-1", "row-00003", STEP, 0, 0, answer(3).key, "answered", {"intent": "refund", "n": 3}, "", "small"),
-        *(None, 0, 0.0, 0.0, None, START + timedelta(seconds=3)),
+        *("run-1", "row-00003", STEP, 0, 0, answer(3).key, "answered", {"intent": "refund", "n": 3}, None, ""),
+        *("small", None, 0, 0.0, 0.0, None, START + timedelta(seconds=3)),
     ),
     "sessions": ("s1", "chat", START, {"about": "returns"}),
     "messages": ("s1", 0, "user", [{"text": "hello", "type": "text"}], START, "run-1", None),
@@ -258,9 +258,9 @@ def test_thirty_thousand_keys_are_known_in_a_moment(tmp_path: Path) -> None:
     with Journal.open(tmp_path, merges=False) as journal:
         journal.write(*(answer_entry(answer(row, value=None)) for row in range(30_000)))
         journal.flush()
-        started = time.perf_counter()
+        started = time.thread_time()
         assert len(journal.known_keys(STEP)) == 30_000
-        assert time.perf_counter() - started < 0.5  # 0.02 s on a quiet machine
+        assert time.thread_time() - started < 0.5  # of CPU, whatever else the machine does; 0.03 s is usual
 
 
 def test_a_query_of_one_run_sees_that_run_alone(tmp_path: Path) -> None:

@@ -58,10 +58,10 @@ def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     second = [
         *_row(2, ("small", RateLimited("slow")), ("small", RateLimited("slower")), ("large", 8.0)),
         *_row(3, ("large", TimedOut("late"))),
-        answer_entry(answer(0, model="small", attempt_id="a0.1")),
-        answer_entry(answer(1, model="small", attempt_id="a1.1")),
-        answer_entry(answer(2, model="large", attempt_id="a2.3")),
-        answer_entry(answer(3, "parked", model=None)),
+        answer_entry(answer(0, model="small", attempt_id="a0.1", seconds=1.0, attempts=1)),
+        answer_entry(answer(1, model="small", attempt_id="a1.1", seconds=2.0, attempts=1)),
+        answer_entry(answer(2, model="large", attempt_id="a2.3", seconds=9.0, attempts=3)),
+        answer_entry(answer(3, "parked", model=None, seconds=50.0)),
         *(row_entry(row_record(row)) for row in (0, 1, 2)),
         review_entry(Review("k9", place(9), "Old?", START, status="answered", value=True)),
         run_entry(run_record("run-1", "finished", rows_total=4, finished_at=START + timedelta(seconds=90))),
@@ -92,16 +92,28 @@ def test_step_timings_tell_service_apart_from_waiting(history: History) -> None:
     assert [round(value, 6) for value in found.rows[0]] == [1.0, 2.7, 0.1]
 
 
+def test_slowest_steps_are_ranked_by_what_settling_them_took_and_name_their_slowest_row(history: History) -> None:
+    found = history.sql(
+        """select step, answers, p50_seconds, max_seconds, total_seconds, share_of_seconds, attempts_per_answer,
+        slowest_row_id, is_finished from slowest_steps"""
+    )
+    # answered in 1, 2 and 9 seconds with 1, 1 and 3 attempts; the parked row waits for a person and is not slow
+    assert found.rows == ((STEP, 3, 2.0, 9.0, 12.0, 1.0, 5 / 3, "row-00002", True),)
+
+
 def test_routing_mix_gives_shares_of_decisions_and_of_answers(history: History) -> None:
     found = history.sql("select model, decisions, share_of_decisions, answers, share_of_answers from routing_mix")
     assert found.rows == (("large", 1, 0.25, 1, 1 / 3), ("small", 3, 0.75, 2, 2 / 3))
 
 
 def test_failures_are_counted_by_class_model_and_step(history: History) -> None:
-    found = history.sql("select error_type, model, step, attempts, rows_affected, last_message from failures")
+    found = history.sql(
+        """select error_type, model, step, attempts, rows_affected, attempts_of_class, last_message, is_finished
+        from failures"""
+    )
     assert found.rows == (
-        ("rate_limited", "small", STEP, 2, 1, "slower"),
-        ("timeout", "large", STEP, 1, 1, "late"),
+        ("rate_limited", "small", STEP, 2, 1, 2, "slower", True),
+        ("timeout", "large", STEP, 1, 1, 1, "late", True),
     )
 
 

@@ -138,3 +138,10 @@ def test_vectors_come_in_the_order_of_their_index() -> None:
 def test_odd_vectors_are_an_invalid_response(body: bytes) -> None:
     with pytest.raises(InvalidResponse):
         read(body, operation="embeddings")
+
+
+@pytest.mark.parametrize(
+    ("told", "cost"), [(0.25, 0.25), (0, 0.0), (-1, None), ("0.1", None), (True, None), (None, None)]
+)
+def test_a_cost_that_a_server_tells_is_its_word(told: Any, cost: float | None) -> None:
+    assert read(chat(usage={"prompt_tokens": 3, "cost": told})).cost_usd == cost

@@ -97,7 +97,8 @@ def test_the_form_has_typed_fields_with_descriptions(tmp_path: Path) -> None:
     schema = as_flow(desk, rows="tickets.csv", chunk_size=7).parameters.model_dump()
     fields = schema["properties"]
     assert list(fields) == [
-        "rows", "fleet", "router", "limit", "chunk_size", "chunks_at_once", "fresh", "seed", "home", "run_id",
+        "rows", "fleet", "router", "limit", "chunk_size", "chunks_at_once", "fresh", "seed", "redact", "content",
+        "home", "run_id",
     ]  # fmt: skip
     assert schema["required"] == ["fleet"]
     assert fields["rows"]["default"] == "tickets.csv" and fields["rows"]["type"] == "string"

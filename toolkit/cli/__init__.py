@@ -1,4 +1,4 @@
-"""The command line: `toolkit demo | run | resume | runs | show | sql | doctor | version`.
+"""The command line: `toolkit --help` lists its commands.
 
 Each command is a few lines over the layers below; what it needs is imported when it runs.
 """

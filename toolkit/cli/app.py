@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from toolkit.cli import batch, demo, health, looking
+from toolkit.cli import batch, demo, fake, health, looking, plan, prices, retention, taking, telemetry
 from toolkit.cli.ending import BROKEN, explain
 
 
@@ -50,10 +50,18 @@ for name, command in (
     ("demo", demo.demo),
     ("run", batch.run),
     ("resume", batch.resume),
+    ("plan", plan.plan),
     ("runs", looking.runs),
     ("show", looking.show),
     ("sql", looking.sql),
+    ("prices", prices.prices),
+    ("fake", fake.fake),
     ("doctor", health.doctor),
+    ("telemetry", telemetry.telemetry),
+    ("snapshot", taking.snapshot),
+    ("export", taking.export),
+    ("prune", retention.prune),
+    ("erase", retention.erase),
     ("version", health.version),
 ):
     app.command(name)(command)

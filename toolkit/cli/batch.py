@@ -46,6 +46,17 @@ def run(
     in_flight: InFlight = 64,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask anew what other runs have on record.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of all random draws.")] = 0,
+    redact: Annotated[
+        str,
+        typer.Option(
+            "--redact",
+            help="What is replaced before anybody sees it: secrets, personal (addresses and phones too), none, or a "
+            "call such as \"Redact(emails=True, keep=('sender',))\".",
+        ),
+    ] = "secrets",
+    content: Annotated[
+        str, typer.Option("--content", help="full, or hashes: metadata and keyed hashes, and no words on record.")
+    ] = "full",
     as_json: AsJson = False,
 ) -> None:
     """Run a workflow over a table of rows.
@@ -56,7 +67,16 @@ def run(
     """
     with _quiet_stdout(as_json):
         job = _job(workflow, rows=rows, fleet=fleet, router=router)
-        running = job.start(home=home, limit=limit, in_flight=in_flight, fresh=fresh, seed=seed, origin="cli")
+        running = job.start(
+            home=home,
+            limit=limit,
+            in_flight=in_flight,
+            fresh=fresh,
+            seed=seed,
+            redact=redact,
+            content=content,
+            origin="cli",
+        )
     _finish(running, as_json=as_json)
 
 
@@ -64,13 +84,16 @@ def resume(
     run: RunName,
     home: Home = DEFAULT_HOME,
     in_flight: InFlight = 64,
+    rows: Annotated[
+        str, typer.Option("--rows", help="The same rows again, where the record could not keep how they were named.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run: answered rows stay, the others run again, and nothing on record is asked again."""
     with _quiet_stdout(as_json):
         from toolkit.resuming import resume as resumed
 
-        running = resumed(run, home=home, in_flight=in_flight)
+        running = resumed(run, home=home, in_flight=in_flight, rows=_named(rows) if rows else None)
     _finish(running, as_json=as_json)
 
 
@@ -93,9 +116,14 @@ def _job(workflow: str, *, rows: str, fleet: str, router: str) -> Job:
     return Job(
         workflow=f"{_absolute(where)}{colon}{name}" if where.endswith(".py") else workflow,
         fleet=_absolute(fleet),
-        rows=_absolute(rows) if (Path(rows).suffix and " " not in rows.strip()) or Path(rows).exists() else rows,
+        rows=_named(rows),
         router=router or None,
     )
+
+
+def _named(rows: str) -> str:
+    """A file by its whole path, a query as it is."""
+    return _absolute(rows) if (Path(rows).suffix and " " not in rows.strip()) or Path(rows).exists() else rows
 
 
 def _absolute(path: str) -> str:

@@ -15,7 +15,7 @@ from toolkit.cli.ending import FAILED, INTERRUPTED, complain
 from toolkit.cli.options import DEFAULT_HOME, Home
 
 if TYPE_CHECKING:
-    from toolkit.ledger.reading import History
+    from toolkit.ledger.reading.history import History
     from toolkit.resuming import Job
 
 CHUNK_ROWS = 115
@@ -39,7 +39,7 @@ def demo(
     from toolkit.evaluation.quality import grade_run
     from toolkit.examples.support import FLEET, REQUESTS
     from toolkit.examples.support.quality import CHECKS
-    from toolkit.ledger.reading import History
+    from toolkit.ledger.reading.history import History
     from toolkit.resuming import Job
 
     began = time.monotonic()
@@ -86,6 +86,7 @@ def _opening(home: Path, rows: int | None, *, no_prefect: bool) -> str:
 
 def _tell(history: History, run_id: str, *, seconds: float) -> None:
     from toolkit.cli import questions, summary, tables
+    from toolkit.ledger.views import questions as statements
 
     out = tables.console()
     outcome = questions.outcome_of(history, run_id)
@@ -99,7 +100,7 @@ def _tell(history: History, run_id: str, *, seconds: float) -> None:
     summary.print_steps(history, run_id, title="Steps and models")
     out.print("What was parked has no grade. Prices are nominal, so that routing has something to weigh.\n")
     columns = ("step", "model", "chosen", "explored", "escalated to", "after an error")
-    mix = questions.records(history.sql(questions.MIX, run_id=run_id))
+    mix = questions.records(history.sql(statements.MIX, run_id=run_id))
     cells = [
         (m["step"], m["model"], *(tables.count(m[name]) for name in ("chosen", "explored", "escalated", "fallback")))
         for m in mix
@@ -117,9 +118,10 @@ def _tell(history: History, run_id: str, *, seconds: float) -> None:
 
 def _next_commands(history: History, run_id: str) -> list[tuple[str, str]]:
     from toolkit.cli import questions
+    from toolkit.ledger.views import questions as statements
 
     where = f" --home {shlex.quote(str(history.home))}" if history.home != DEFAULT_HOME else ""
-    waiting = questions.records(history.sql(questions.WAITING, run_id=run_id))
+    waiting = questions.records(history.sql(statements.WAITING, run_id=run_id))
     row = f" --row {waiting[0]['row_id']}" if waiting else ""
     return [
         (f"toolkit show latest{row}{where}", "a ticket: who, why, at what cost" if row else "the run"),

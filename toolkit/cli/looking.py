@@ -25,7 +25,7 @@ def runs(
 ) -> None:
     """List the runs, newest first."""
     from toolkit.cli import questions, tables
-    from toolkit.ledger.reading import History
+    from toolkit.ledger.reading.history import History
 
     found = History(home).sql(questions.RUNS)
     tables.show_runs(questions.records(found)[:limit], total=len(found), home=home)
@@ -38,7 +38,7 @@ def show(
 ) -> None:
     """Show a run: steps and models, problems with reasons, what waits for a person; or one row of it in time."""
     from toolkit.cli import questions, summary, timeline
-    from toolkit.ledger.reading import History
+    from toolkit.ledger.reading.history import History
 
     history = History(home)
     run_id = questions.named(history, run)
@@ -58,7 +58,7 @@ def sql(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Ask the history in SQL; it is readable while runs are going."""
-    from toolkit.ledger.reading import History
+    from toolkit.ledger.reading.history import History
 
     if not query:
         _list_views()
@@ -89,8 +89,8 @@ def sql(
 
 
 def _list_views() -> None:
-    from toolkit.ledger.schema import TABLES
-    from toolkit.ledger.views import VIEWS
+    from toolkit.ledger.history.schema import TABLES
+    from toolkit.ledger.views.catalogue import VIEWS
 
     print("Give a query, e.g. toolkit sql 'from model_costs'. Views, and the question that each answers:")
     for view in VIEWS:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from toolkit.cli import questions
+from toolkit.cli.questions import records
 from toolkit.cli.tables import Record, console, count, grader_name, seconds, short, state, table, usd
+from toolkit.ledger.views import questions
 from toolkit.messages import sections
 
 if TYPE_CHECKING:
-    from toolkit.ledger.reading import History
+    from toolkit.ledger.reading.history import History
 
 EXAMPLES = 5
 TEST_SPLIT = "test"
@@ -21,7 +22,7 @@ def show_run(history: History, run_id: str) -> None:
     """Print it."""
     out = console()
     found = history.sql(questions.RUNS, run_id=run_id)
-    run = questions.records(found)[0]
+    run = records(found)[0]
     out.print(_headline(run))
     for sentence in _settings(history, run_id):
         out.print(sentence, markup=False)
@@ -36,10 +37,10 @@ def show_run(history: History, run_id: str) -> None:
 
 def print_steps(history: History, run_id: str, *, title: str = "") -> None:
     """A line per step and model. Where rows have a column `split` with a part `test`, quality is that part's alone."""
-    steps = questions.records(history.sql(questions.STEPS, run_id=run_id))
+    steps = records(history.sql(questions.STEPS, run_id=run_id))
     splits: dict[str | None, int] = dict(history.sql(questions.SPLITS, run_id=run_id).rows)
     tested = TEST_SPLIT if TEST_SPLIT in splits and len(splits) > 1 else None
-    graded = questions.records(history.sql(questions.QUALITY, {"split": tested}, run_id=run_id))
+    graded = records(history.sql(questions.QUALITY, {"split": tested}, run_id=run_id))
     quality = _quality(graded)
     reused = any(step["reused"] for step in steps)
     columns = (*STEP_COLUMNS[:5], "reused", *STEP_COLUMNS[5:]) if reused else STEP_COLUMNS
@@ -53,11 +54,11 @@ def print_steps(history: History, run_id: str, *, title: str = "") -> None:
 
 def print_problems(history: History, run_id: str) -> None:
     """What failed, was parked or was set aside, and why; and the errors of attempts, mended or not."""
-    problems = questions.records(history.sql(questions.PROBLEMS, run_id=run_id))
+    problems = records(history.sql(questions.PROBLEMS, run_id=run_id))
     if problems:
         cells = [_problem_cells(problem) for problem in problems]
         console().print(table("Problems", ("ended", "step", "times", ">why, e.g.", ">rows, e.g."), cells, words=2))
-    errors = questions.records(history.sql(questions.ERRORS, run_id=run_id))
+    errors = records(history.sql(questions.ERRORS, run_id=run_id))
     if errors:
         columns = ("error", "step", "model", "attempts", "rows", ">last message")
         cells = [
@@ -76,7 +77,7 @@ def print_problems(history: History, run_id: str) -> None:
 
 def print_waiting(history: History, run_id: str) -> None:
     """A few of the questions that wait for a person."""
-    waiting = questions.records(history.sql(questions.WAITING, run_id=run_id))
+    waiting = records(history.sql(questions.WAITING, run_id=run_id))
     if not waiting:
         return
     cells = [
@@ -104,7 +105,7 @@ def _headline(run: Record) -> str:
 def _settings(history: History, run_id: str) -> Sequence[str]:
     import orjson
 
-    settings = orjson.loads(history.sql("select settings from runs", run_id=run_id).rows[0][0] or "{}")
+    settings = orjson.loads(history.sql(questions.SETTINGS, run_id=run_id).rows[0][0] or "{}")
     job = settings.get("job") or {}
     told = {"rows": job.get("rows") or settings.get("source"), "fleet": job.get("fleet"), "router": job.get("router")}
     return [f"  {name:<7}{short(value, 160)}" for name, value in told.items() if value]

@@ -12,34 +12,19 @@ import orjson
 from toolkit.cli import questions
 from toolkit.cli.tables import Record, console, seconds, short, table, usd
 from toolkit.errors import RunError
+from toolkit.ledger.views import questions as statements
 from toolkit.records import made_at
 
 if TYPE_CHECKING:
-    from toolkit.ledger.reading import History
+    from toolkit.ledger.reading.history import History
 
-ROW = """select row_id, "index", status, fields, reason, seconds, cost_usd from rows where row_id = $row"""
-ROW_IDS = 'select row_id from rows order by "index"'
-DECISIONS = """
-    select id, split_part(step, '/', -1) as step, turn, choice, reason, router, candidates
-    from decisions where row_id = $row order by id"""
-ATTEMPTS = """
-    select split_part(a.step, '/', -1) as step, a.turn, a.number, a.model, a.why, a.started_at, a.wait_seconds,
-        a.service_seconds, a.input_tokens, a.output_tokens, a.cost_usd, a.confidence, a.error_type, a.error_message,
-        o.body as output
-    from attempts a left join contents o on o.hash = a.output_hash where a.row_id = $row order by a.id"""
-ANSWERS = """
-    select split_part(step, '/', -1) as step, turn, status, value, reason, model, reused_from, answered_at
-    from answers where row_id = $row order by answered_at"""
-GRADES = """
-    select split_part(step, '/', -1) as step, model, grader, value, label, reason
-    from grades where row_id = $row order by step, grader"""
 COLUMNS = ("at s", "step", "what", "who", "waited", "served", "USD", ">why, and what came")
 Line = tuple[datetime, int, Sequence[str]]
 
 
 def show_row(history: History, run_id: str, row_id: str) -> None:
     """Print it. Raises RunError where the run has no such row."""
-    rows = questions.records(history.sql(ROW, {"row": row_id}, run_id=run_id))
+    rows = questions.records(history.sql(statements.ROW, {"row": row_id}, run_id=run_id))
     if not rows:
         raise RunError(_unknown(history, run_id, row_id))
     out, row = console(), rows[0]
@@ -49,7 +34,7 @@ def show_row(history: History, run_id: str, row_id: str) -> None:
         markup=False,
         style="bold",
     )
-    for name, value in orjson.loads(row["fields"]).items():
+    for name, value in orjson.loads(row["fields"] or "{}").items():
         out.print(f"  {name}: {short(value, 300)}", markup=False)
     lines = sorted(
         [*_decided(history, run_id, row_id), *_tried(history, run_id, row_id), *_settled(history, run_id, row_id)]
@@ -58,7 +43,7 @@ def show_row(history: History, run_id: str, row_id: str) -> None:
         began = lines[0][0]
         cells = [(f"{(at - began).total_seconds():.3f}", *rest) for at, _, rest in lines]
         out.print(table("", COLUMNS, [[c[0], *c[1:]] for c in cells], words=4))
-    grades = questions.records(history.sql(GRADES, {"row": row_id}, run_id=run_id))
+    grades = questions.records(history.sql(statements.ROW_GRADES, {"row": row_id}, run_id=run_id))
     if grades:
         graded = [
             (g["step"], g["model"] or "", g["grader"], g["label"] or f"{g['value']:.3f}", short(g["reason"], 160))
@@ -68,7 +53,7 @@ def show_row(history: History, run_id: str, row_id: str) -> None:
 
 
 def _decided(history: History, run_id: str, row_id: str) -> Iterator[Line]:
-    for decision in questions.records(history.sql(DECISIONS, {"row": row_id}, run_id=run_id)):
+    for decision in questions.records(history.sql(statements.ROW_DECISIONS, {"row": row_id}, run_id=run_id)):
         yield (
             made_at(decision["id"]),
             0,
@@ -89,7 +74,7 @@ def _why_chosen(decision: Record) -> str:
 
 
 def _tried(history: History, run_id: str, row_id: str) -> Iterator[Line]:
-    for attempt in questions.records(history.sql(ATTEMPTS, {"row": row_id}, run_id=run_id)):
+    for attempt in questions.records(history.sql(statements.ROW_ATTEMPT_TEXTS, {"row": row_id}, run_id=run_id)):
         if attempt["error_type"]:
             came = f"{attempt['error_type']}: {short(attempt['error_message'], 300)}"
         else:
@@ -113,7 +98,7 @@ def _tried(history: History, run_id: str, row_id: str) -> Iterator[Line]:
 
 
 def _settled(history: History, run_id: str, row_id: str) -> Iterator[Line]:
-    for answer in questions.records(history.sql(ANSWERS, {"row": row_id}, run_id=run_id)):
+    for answer in questions.records(history.sql(statements.ROW_ANSWERS, {"row": row_id}, run_id=run_id)):
         told = answer["reason"] if answer["status"] != "answered" else _value(answer["value"])
         if answer["status"] == "answered" and answer["reason"]:
             told = f"{told} · {answer['reason']}"
@@ -135,7 +120,7 @@ def _step(record: Record) -> str:
 
 
 def _unknown(history: History, run_id: str, row_id: str) -> str:
-    ids: list[Any] = history.sql(ROW_IDS, run_id=run_id).column("row_id")
+    ids: list[Any] = history.sql(statements.ROW_IDS, run_id=run_id).column("row_id")
     near = get_close_matches(row_id, ids, n=3) or ids[:3]
     known = f"it has {len(ids):,}, such as {', '.join(near)}" if ids else "no row of it has ended yet"
     return f"run {run_id} has no row {row_id!r}; {known}"

@@ -15,17 +15,9 @@ import orjson
 from toolkit.errors import WorkflowError
 from toolkit.grading import Case, Grader
 from toolkit.ledger import Entry, History, Journal, grade_entry
+from toolkit.ledger.views import questions
 from toolkit.records import Grade, Json, Place, content_hash
 from toolkit.run_names import chosen
-
-ANSWERS = """
-    select a.run_id, a.row_id, a.step, a.turn, a.repeat, a.attempt_id, a.model, a.value
-    from answers a where a.status = 'answered'
-    qualify row_number() over (partition by a.row_id, a.step, a.turn, a.repeat order by a.answered_at desc) = 1
-    order by a.row_id, a.step, a.turn, a.repeat"""
-FIELDS = "select row_id, fields from rows"
-GRADED = "select id from grades"
-RUNS = "select id, workflow from runs order by started_at desc, id desc"
 
 
 @dataclass(frozen=True)
@@ -46,16 +38,16 @@ def grade_run(home: Path | str, run_id: str, checks: Mapping[str, Sequence[Grade
     name may be cut short. Raises RunError where there is no such run, WorkflowError where it has no such step.
     """
     history = History(home)
-    workflows: dict[str, str] = dict(history.sql(RUNS).rows)
+    workflows: dict[str, str] = dict(history.sql(questions.WORKFLOWS).rows)
     run_id = chosen(run_id, tuple(workflows), home=home)
     answers = [
         Graded(Place(*place), orjson.loads(value or "null"), model, attempt_id)
-        for *place, attempt_id, model, value in history.sql(ANSWERS, run_id=run_id)
+        for *place, attempt_id, model, value in history.sql(questions.ANSWERED, run_id=run_id)
     ]
     by_step = {f"{workflows[run_id]}/{step}": tuple(graders) for step, graders in checks.items()}
     _check_steps(by_step, answers, run_id)
-    fields = {row_id: orjson.loads(told) for row_id, told in history.sql(FIELDS, run_id=run_id)}
-    known = set(history.sql(GRADED, run_id=run_id).column("id"))
+    fields = {row_id: orjson.loads(told) for row_id, told in history.sql(questions.ROW_FIELDS, run_id=run_id)}
+    known = set(history.sql(questions.GRADE_IDS, run_id=run_id).column("id"))
     new = [entry for entry in _grades(answers, fields, by_step) if entry.id not in known]
     with Journal.open(home) as journal:
         journal.write(*new)

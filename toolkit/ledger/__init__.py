@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from toolkit.ledger.entries import row_entry as row_entry
     from toolkit.ledger.entries import run_entry as run_entry
     from toolkit.ledger.entries import session_entry as session_entry
-    from toolkit.ledger.journal import Journal as Journal
-    from toolkit.ledger.reading import History as History
+    from toolkit.ledger.reading.history import History as History
+    from toolkit.ledger.reading.table import Table as Table
     from toolkit.ledger.reviews import Review as Review
-    from toolkit.ledger.table import Table as Table
+    from toolkit.ledger.writing.journal import Journal as Journal
 
 _HOMES = {
     "Entry": "entries",
     "Facts": "doctor",
-    "History": "reading",
-    "Journal": "journal",
+    "History": "reading.history",
+    "Journal": "writing.journal",
     "Review": "reviews",
     "Said": "conversations",
     "Session": "conversations",
-    "Table": "table",
+    "Table": "reading.table",
     "answer_entry": "entries",
     "attempt_entries": "entries",
     "content_entry": "entries",

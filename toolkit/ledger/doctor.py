@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.errors import LedgerError
-from toolkit.ledger import history_file, migrations, schema, segments
-from toolkit.ledger.statements import JOURNAL_ID, PENDING
+from toolkit.ledger.history import file as history_file
+from toolkit.ledger.history import migrations, schema
+from toolkit.ledger.merging import segments
+from toolkit.ledger.writing import file as journal_file
+from toolkit.ledger.writing.statements import PENDING
 
 
 @dataclass(frozen=True)
 class Facts:
     """What there is in a home. Sizes are bytes with SQLite's write-ahead log, versions None where unknown.
 
-    `held_by` is the process that keeps others from merging; `problems` are sentences for a person.
+    `held_by` is the process that keeps others from merging; `damaged_segments` were taken out of the way, and hold
+    what the history lacks; `problems` are sentences for a person.
     """
 
     home: Path
@@ -26,6 +31,7 @@ class Facts:
     pending_contents: int | None = None
     segments: int = 0
     segment_bytes: int = 0
+    damaged_segments: int = 0
     history_path: Path = Path()
     history_bytes: int = 0
     history_version: int | None = None
@@ -41,8 +47,8 @@ def facts(home: Path | str = ".toolkit") -> Facts:
     problems: list[str] = []
     if not journal.exists() and not history.exists():
         problems.append(f"there is neither journal nor history in {folder}: nothing has run here yet")
-    version, entries, contents, journal_id = _journal(journal, problems)
-    aside = segments.listed(folder, journal_id) if journal_id else []
+    version, entries, contents = _journal(journal, problems)
+    aside = _aside(folder, problems)
     return Facts(
         home=folder,
         journal_path=journal,
@@ -52,6 +58,7 @@ def facts(home: Path | str = ".toolkit") -> Facts:
         pending_contents=contents,
         segments=len(aside),
         segment_bytes=sum(_size(file) for segment in aside for file in segment.path.glob("*")),
+        damaged_segments=len(segments.damaged(folder)),
         history_path=history,
         history_bytes=_size(history),
         history_version=_history(history, problems),
@@ -60,29 +67,43 @@ def facts(home: Path | str = ".toolkit") -> Facts:
     )
 
 
-def _journal(path: Path, problems: list[str]) -> tuple[int | None, int | None, int | None, str | None]:
-    if not path.exists():
-        return None, None, None, None
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+def _journal(path: Path, problems: list[str]) -> tuple[int | None, int | None, int | None]:
     try:
-        entries, contents = connection.execute(PENDING).fetchone()
-        version = connection.execute("select value from meta where name = 'schema_version'").fetchone()
-        return int(version[0]), entries, contents, connection.execute(JOURNAL_ID).fetchone()[0]
-    except sqlite3.DatabaseError as error:
+        if not path.exists():
+            return None, None, None
+        with closing(journal_file.open_to_read(path)) as connection:
+            entries, contents = connection.execute(PENDING).fetchone()
+            version = connection.execute("select value from meta where name = 'schema_version'").fetchone()
+            return int(version[0]), entries, contents
+    except (OSError, sqlite3.Error, TypeError, ValueError) as error:
         problems.append(f"the journal {path} cannot be read: {error}")
-        return None, None, None, None
-    finally:
-        connection.close()
+        return None, None, None
+
+
+def _aside(home: Path, problems: list[str]) -> list[segments.Segment]:
+    """The segments that wait to be merged; those that are damaged are told."""
+    try:
+        found = [each for journal_id in segments.journals(home) for each in segments.listed(home, journal_id)]
+        problems += [f"the segment {each.path} is damaged: {fault}" for each in found if (fault := each.fault())]
+        problems += [
+            f"the segment {path} was found damaged: the history lacks its entries until its files are mended and it is "
+            f"named without {segments.DAMAGED}"
+            for path in segments.damaged(home)
+        ]
+    except OSError as error:
+        problems.append(f"the segments in {home} cannot be read: {error}")
+        return []
+    return found
 
 
 def _history(path: Path, problems: list[str]) -> int | None:
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
         connection = history_file.open_to_read(path)
     except history_file.Held:
         return None
-    except LedgerError as error:
+    except (LedgerError, OSError) as error:
         problems.append(str(error))
         return None
     try:
@@ -98,8 +119,8 @@ def _holder(path: Path, problems: list[str]) -> int | None:
         who = f"process {held.pid}" if held.pid else "another process"
         problems.append(f"{who} keeps {path.name} open, so nothing is merged until it closes it; reading goes on")
         return held.pid
-    except LedgerError:
-        return None  # told by _history
+    except (LedgerError, OSError):
+        return None  # told by _history, or of no matter to readers
     return None
 
 

@@ -1,7 +1,7 @@
 """Records as entries of the journal: pure functions from a record to the bytes that are written.
 
 In: the nouns of `toolkit.records`. Out: `Entry` values, whose body is one JSON object with exactly the columns that the
-history has for that kind (`toolkit.ledger.schema`), so that moving them there needs no Python at all.
+history has for that kind (`toolkit.ledger.history.schema`), so that moving them there needs no Python at all.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import orjson
 
 from toolkit.errors import LedgerError
 from toolkit.ledger.conversations import Said, Session
+from toolkit.ledger.documents import split
 from toolkit.ledger.reviews import Review
 from toolkit.messages import Text
 from toolkit.prices import Price
@@ -136,6 +137,15 @@ def attempt_entries(
 def content_entry(content: bytes) -> Entry:
     """A prompt or an output, kept once; the entry's id is its hash. Bytes that are no UTF-8 lose those that are not."""
     return Entry("contents", content_hash(content), orjson.dumps(content.decode("utf-8", "replace")))
+
+
+def request_entries(body: bytes) -> tuple[Entry, ...]:
+    """A rendered request, given as canonical JSON: itself, and what it is made of, each kept once.
+
+    The first entry's id is the request's hash. A long request is kept in pieces (`toolkit.ledger.documents`).
+    """
+    contents = split(body)
+    return tuple(Entry("contents", name, orjson.dumps(content.decode())) for name, content in contents.items())
 
 
 def answer_entry(answer: Answer) -> Entry:

@@ -55,6 +55,8 @@ class HttpModel:
         except (httpx.HTTPError, OSError, ValueError, EOFError, RuntimeError) as error:
             raise self._failure(error) from error
         reply: Reply = self.dialect.decode(response.status_code, response.headers, body, operation=request.operation)
+        if request.operation == "embeddings" and len(reply.vectors) != len(request.inputs):
+            raise InvalidResponse(f"{len(request.inputs)} texts went in, {len(reply.vectors)} vectors came out")
         return reply
 
     async def close(self) -> None:

@@ -27,7 +27,7 @@ OVERFLOW_SIGNS = (
     "too many tokens",
     "prompt is too long",
 )
-FILTER_SIGNS = ("content_filter", "content management policy", "content_policy_violation")
+FILTER_SIGNS = ("content_filter", "content management policy", "content_policy_violation", "content filtering policy")
 ERROR_OF_STATUS: Mapping[int, type[CallError]] = {
     401: AccessDenied,
     402: AccessDenied,

@@ -123,7 +123,7 @@ def _chat(content: dict[str, Any]) -> Reply:
     text = _text_of(message.get("content"))
     if reason == "content_filter":
         raise ContentFiltered("the provider's filter withheld the answer")
-    if text is None and isinstance(refusal := message.get("refusal"), str):
+    if not text and isinstance(refusal := message.get("refusal"), str) and refusal:
         raise ContentFiltered(f"the model refused: {refusal[:500]}")
     parts: list[Text | Reasoning | ToolCall] = []
     if thought := word(message.get("reasoning_content")) or word(message.get("reasoning")):
@@ -138,6 +138,7 @@ def _chat(content: dict[str, Any]) -> Reply:
         response_model=word(content.get("model")),
         response_id=word(content.get("id")),
         confidence=_confidence(choice.get("logprobs")),
+        cost_usd=_cost(content.get("usage")),
     )
 
 
@@ -191,6 +192,14 @@ def _usage(usage: Json) -> Usage:
         ),
         reasoning_output_tokens=part_of(left, count(out, "reasoning_tokens")),
     )
+
+
+def _cost(usage: Json) -> float | None:
+    """US dollars, where a server tells them beside its counts, as OpenRouter does."""
+    told = usage.get("cost") if isinstance(usage, dict) else None
+    if not isinstance(told, int | float) or isinstance(told, bool):
+        return None
+    return float(told) if math.isfinite(told) and told >= 0 else None
 
 
 def _confidence(logprobs: Json) -> float | None:

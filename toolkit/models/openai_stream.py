@@ -20,7 +20,7 @@ def assembled(body: bytes) -> dict[str, Any]:
     written: dict[str, list[str]] = {}
     calls: dict[int, dict[str, Any]] = {}
     logprobs: list[Any] = []
-    finished, reason = False, None
+    finished, begun, reason = False, False, None
     for event in events(body):
         if event == END:
             finished = True
@@ -32,7 +32,7 @@ def assembled(body: bytes) -> dict[str, Any]:
         for choice in chunk.get("choices") or ():
             if choice.get("index", 0) != 0:
                 continue
-            delta = choice.get("delta") or {}
+            begun, delta = True, choice.get("delta") or {}
             for name in ("content", "reasoning_content", "reasoning", "refusal"):
                 if isinstance(delta.get(name), str):
                     written.setdefault(name, []).append(delta[name])
@@ -42,6 +42,8 @@ def assembled(body: bytes) -> dict[str, Any]:
             reason = choice.get("finish_reason") or reason
     if not finished and reason is None:
         raise InvalidResponse("the stream was cut before its end")
+    if not begun:
+        return whole | {"choices": []}
     message: dict[str, Any] = {name: "".join(pieces) for name, pieces in written.items()}
     if calls:
         message["tool_calls"] = [calls[index] for index in sorted(calls)]

@@ -12,6 +12,8 @@ from toolkit.errors import FleetError
 from toolkit.prices import Price
 from toolkit.records import Json, Reply, Request
 
+IN_HOUSE = ("person", "function", "embedded", "recorded")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -39,6 +41,11 @@ class ModelSpec:
     @property
     def is_person(self) -> bool:
         return self.provider == "person"
+
+    @property
+    def is_hosted(self) -> bool:
+        """Whether it is reached over the network, so that it may have a list price."""
+        return self.provider not in IN_HOUSE
 
     @property
     def identity(self) -> str:

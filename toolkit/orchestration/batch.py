@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from toolkit.beginning import new_run_id
 from toolkit.dataflow import Wrap, unwrapped
 from toolkit.errors import Stopped
 from toolkit.ledger import Journal, entries
@@ -20,7 +21,8 @@ from toolkit.orchestration.form import Order
 from toolkit.questions import Tally
 from toolkit.records import Run, RunStatus, now
 from toolkit.rows import Rows
-from toolkit.running import Part, Progress, Running, Settings, identify, new_run_id, start
+from toolkit.running import Progress, Running, identify, start
+from toolkit.settings import Part, Settings
 
 COUNTS = ("answered", "parked", "failed", "set_aside", "before", "in_flight")
 
@@ -133,6 +135,8 @@ class Batch:
             home=self.home,
             fresh=form.fresh,
             seed=form.seed,
+            redact=self.order.discretion.redact,
+            content=self.order.discretion.content,
             run_id=self.run_id,
             origin="prefect",
             flow_run_id=self._flow_run_id,

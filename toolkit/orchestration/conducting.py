@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,7 @@ from prefect.states import Cancelled, Completed, Failed
 from toolkit.dataflow import Wrap
 from toolkit.errors import Stopped, ToolkitError
 from toolkit.orchestration.batch import Batch, Chunk
-from toolkit.orchestration.form import Form, Given, made_good
+from toolkit.orchestration.form import Form, Given, Order, made_good
 from toolkit.orchestration.reporting import Bar, Summary, publish
 from toolkit.orchestration.stepping import OFF
 from toolkit.progress import line
@@ -34,7 +35,7 @@ STOP_SECONDS = 120.0
 class Conducting:
     """A flow run under way. `run` blocks until it is over; `cancel` may be called from any thread."""
 
-    def __init__(self, given: Given, form: Form, *, wrap: Wrap) -> None:
+    def __init__(self, given: Given, form: Form, *, wrap: Callable[[Order], Wrap]) -> None:
         self._given = given
         self._form = form
         self._wrap = wrap
@@ -48,9 +49,8 @@ class Conducting:
     def run(self) -> State[Any]:
         """The whole flow run. Errors that a person can mend become its state, with their one sentence."""
         try:
-            batch = self._batch = Batch(
-                made_good(self._given, self._form), flow_run_id=self._flow_run_id, wrap=self._wrap
-            )
+            order = made_good(self._given, self._form)
+            batch = self._batch = Batch(order, flow_run_id=self._flow_run_id, wrap=self._wrap(order))
             run = batch.begin()
         except ToolkitError as error:
             return self._failed(error)

@@ -10,19 +10,20 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 from prefect import Flow, runtime
 from prefect.client.schemas.objects import State
 
 import toolkit
-from toolkit.dataflow import unwrapped
+from toolkit.dataflow import Wrap, unwrapped
 from toolkit.errors import WorkflowError
 from toolkit.fleet import Fleet
 from toolkit.orchestration.conducting import Conducting
-from toolkit.orchestration.form import Form, Given, named
+from toolkit.orchestration.form import Form, Given, Order, named
 from toolkit.orchestration.reporting import Summary
 from toolkit.orchestration.stepping import Shown
+from toolkit.redaction import Redact
 from toolkit.workflow import Workflow
 
 Tasks = Literal["chunks", "steps"]
@@ -39,6 +40,7 @@ def as_flow(
     name: str | None = None,
     awaited: Literal[False] = False,
     reference: str | None = None,
+    redact: Redact | str | None = "",
     variable: str = "flow",
 ) -> Flow[..., Summary]: ...
 @overload
@@ -52,6 +54,7 @@ def as_flow(
     name: str | None = None,
     awaited: Literal[True],
     reference: str | None = None,
+    redact: Redact | str | None = "",
     variable: str = "flow",
 ) -> Flow[..., Coroutine[Any, Any, Summary]]: ...
 
@@ -66,6 +69,7 @@ def as_flow(
     name: str | None = None,
     awaited: bool = False,
     reference: str | None = None,
+    redact: Redact | str | None = "",
     variable: str = "flow",
 ) -> Any:
     """A flow whose parameters are those of `Form`, and whose result is a `Summary`.
@@ -73,7 +77,9 @@ def as_flow(
     `fleet` and `rows` are paths (the form's defaults), or objects (used where the form leaves them empty). With
     `tasks="steps"` every request of a model step is a task run too: for small runs, as each costs Prefect 10 ms and
     more. A flow may be called in a notebook's cell as it is; with `awaited=True` it is to be awaited instead.
-    `reference` is the workflow as `toolkit resume` finds it (`support`, `file.py:name`). To `serve` a flow, keep it at
+    `reference` is the workflow as `toolkit resume` finds it (`support`, `file.py:name`); `redact` is what happens where
+    the form leaves that empty. Parameters are redacted in Prefect's database too, but for those that its UI or a
+    schedule sent, which are there before anything runs. To `serve` a flow, keep it at
     the top of a module under the name `variable`.
 
         support_flow = as_flow(support, fleet="models.toml", rows="tickets.csv")
@@ -82,10 +88,10 @@ def as_flow(
     """
     if tasks not in ("chunks", "steps"):
         raise WorkflowError(f"tasks is 'chunks' (a task per chunk of rows) or 'steps' (per step too), not {tasks!r}")
-    given = Given(workflow, fleet, rows, chunk_size, reference)
+    given = Given(workflow, fleet, rows, chunk_size, reference, redact)
 
     def conducting_of(answers: dict[str, Any]) -> Conducting:
-        return Conducting(given, Form(**answers), wrap=Shown() if tasks == "steps" else unwrapped)
+        return Conducting(given, Form(**answers), wrap=_shown if tasks == "steps" else lambda _: unwrapped)
 
     def run(**answers: Any) -> State[Any]:
         return conducting_of(answers).run()
@@ -105,15 +111,38 @@ def as_flow(
     function.__doc__ = Form.__doc__
     function.__name__ = function.__qualname__ = variable
     function.__module__ = sys._getframe(1).f_globals.get("__name__", __name__)
-    return Flow(
+    flow = DiscreetFlow(
         function,
         name=name or workflow.name,
         version=toolkit.__version__,
         description=_description(workflow),
-        flow_run_name=lambda: named(name or workflow.name, runtime.flow_run.parameters),
+        flow_run_name=lambda: named(name or workflow.name, given.told(runtime.flow_run.parameters)),
         retries=0,
         persist_result=False,
     )
+    flow.given = given
+    return flow
+
+
+class DiscreetFlow(Flow[..., Any]):
+    """A flow whose parameters are redacted before Prefect puts them on record."""
+
+    given: Given | None = None
+
+    def with_options(self, **options: Any) -> Any:
+        """A copy with other options, as discreet as this one."""
+        other = super().with_options(**options)
+        other.__class__ = DiscreetFlow
+        cast(DiscreetFlow, other).given = self.given
+        return other
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        serialized = super().serialize_parameters(parameters)
+        return serialized if self.given is None else dict(self.given.told(serialized))
+
+
+def _shown(order: Order) -> Wrap:
+    return Shown(words=order.discretion.content == "full")
 
 
 def _description(workflow: Workflow) -> str:

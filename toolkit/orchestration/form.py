@@ -7,19 +7,23 @@ the workflow with its routers, the fleet and the rows.
 from __future__ import annotations
 
 import inspect
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from toolkit.discretion import Discretion, discreet, redacted
 from toolkit.errors import RunError
 from toolkit.fleet import Fleet
 from toolkit.records import Run
+from toolkit.redaction import Redact, Redactor
 from toolkit.resuming import Job, find_run
 from toolkit.routing.parsing import parse_routers
 from toolkit.rows import Rows, open_rows
+from toolkit.settings import Settings
 from toolkit.workflow import Workflow
 
 Positive = Annotated[int, Field(ge=1)]
@@ -38,6 +42,8 @@ class Form:
         chunks_at_once: Chunks under way at the same time; one chunk alone already has 64 rows under way.
         fresh: Ask anew, also where earlier runs have the answer on record.
         seed: The source of all random draws; the same seed draws alike.
+        redact: What is replaced before anybody sees it: secrets, personal (addresses and phones too), none, or a call such as Redact(emails=True); empty means secrets, or as the run to be continued had it.
+        content: full, or hashes where no words are to be kept; empty means full, or as the run to be continued had it.
         home: The folder of journal and history.
         run_id: Continue this run (or latest) where it stopped; empty means a new one.
     """  # noqa: E501 (Prefect reads one line for each parameter)
@@ -50,19 +56,42 @@ class Form:
     chunks_at_once: Positive = 1
     fresh: bool = False
     seed: int = 0
+    redact: str = ""
+    content: str = ""
     home: str = ".toolkit"
     run_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Given:
-    """What `as_flow` was given: `fleet` and `rows` are objects or paths, `reference` loads the workflow again."""
+    """What `as_flow` was given: `fleet` and `rows` are objects or paths, `reference` loads the workflow again.
+
+    `redact` is what a flow run does whose form leaves that empty.
+    """
 
     workflow: Workflow
     fleet: Any
     rows: Any
     chunk_size: int
     reference: str | None
+    redact: Redact | str | None = ""
+
+    def asked(self, answers: Mapping[str, Any]) -> Settings:
+        """What is to be redacted and kept, by the form or else by the code."""
+        told = {name: str(answers.get(name) or "").strip() for name in ("redact", "content")}
+        return Settings(redact=told["redact"] or self.redact, content=told["content"])
+
+    def redactor(self, answers: Mapping[str, Any]) -> Redactor:
+        """For what is said before a record is open; its tokens are of no record."""
+        redact = Discretion.of(replace(self.asked(answers), content="")).redact
+        return Redactor(redact, key=secrets.token_bytes(32))
+
+    def told(self, answers: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answers as they may be told; one that says wrongly what to redact counts as saying nothing."""
+        try:
+            return self.redactor(answers).fields(answers)
+        except RunError:
+            return Redactor(Redact.personal(), key=secrets.token_bytes(32)).fields(answers)
 
     @property
     def signature(self) -> inspect.Signature:
@@ -79,7 +108,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Order:
-    """A form made good: all that a run needs. `told` is kept with the run, for `toolkit resume`."""
+    """A form made good: all that a run needs, its rows redacted. `told` is kept with the run, for `toolkit resume`."""
 
     workflow: Workflow
     fleet: Fleet
@@ -87,22 +116,29 @@ class Order:
     form: Form
     run_id: str | None
     limit: int | None
+    discretion: Discretion
     told: Mapping[str, Any]
 
 
 def made_good(given: Given, form: Form) -> Order:
-    """Open what the form names. Raises SetupError with what is missing and what to do."""
-    fleet = Fleet.load(form.fleet) if form.fleet else given.fleet
-    known = _continued(form, given.workflow)
-    job = (known.settings.get("job") or {}) if known else {}
-    router = (form.router or "").strip() or job.get("router")
-    workflow = given.workflow.with_routes(parse_routers(router, tuple(fleet))) if router else given.workflow
-    limit = form.limit or (known.settings.get("limit") if known else None)
-    rows = open_rows(form.rows or given.rows).head(limit, 0)
+    """Open what the form names. Raises SetupError with what is missing and what to do, and without what is redacted."""
+    answers = vars(form)
+    with discreet(given.redactor(answers)):
+        fleet = Fleet.load(form.fleet) if form.fleet else given.fleet
+        known = _continued(form, given.workflow)
+        job = (known.settings.get("job") or {}) if known else {}
+        router = (form.router or "").strip() or job.get("router")
+        workflow = given.workflow.with_routes(parse_routers(router, tuple(fleet))) if router else given.workflow
+        limit = form.limit or (known.settings.get("limit") if known else None)
+        rows = open_rows(form.rows or given.rows).head(limit, 0)
+        discretion = Discretion.of(given.asked(answers), known)
+        discretion.check(workflow, fleet)
+        redactor = discretion.redactor(fleet, key=discretion.key(Path(form.home)))
     told = {}
     if given.reference and form.fleet and form.rows:
         told = Job(given.reference, form.fleet, form.rows, router).told
-    return Order(workflow, fleet, rows, form, known.id if known else None, limit, told)
+    run_id = known.id if known else None
+    return Order(workflow, fleet, redacted(rows, redactor), form, run_id, limit, discretion, told)
 
 
 def _continued(form: Form, workflow: Workflow) -> Run | None:

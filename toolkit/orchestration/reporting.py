@@ -19,13 +19,9 @@ from prefect.artifacts import (
 )
 
 from toolkit.ledger import History, Table
+from toolkit.ledger.views import questions
 from toolkit.progress import duration, line
 from toolkit.running import Progress
-
-COST_COLUMNS = (
-    "step, model, calls, errors, cost_usd, calls_of_unknown_cost, input_tokens, output_tokens, "
-    "p50_service_seconds, p95_service_seconds"
-)
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,7 @@ def publish(summary: Summary) -> None:
 
 def costs(summary: Summary) -> list[dict[str, Any]]:
     """Calls, tokens, cost and median time by step and model."""
-    found = summary.sql(f"select {COST_COLUMNS} from model_costs join step_timings using (step, model, calls)")
+    found = summary.sql(questions.RUN_COSTS)
     return [dict(zip(found.columns, row, strict=True)) for row in found]
 
 

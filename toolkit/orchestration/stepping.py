@@ -6,6 +6,7 @@ A wrap around the engine's asking: the answer is the engine's, the task run only
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -27,20 +28,22 @@ class Shown:
     """Asks each question within a task run that is named after step and row, and ends as the answer did.
 
     A place is shown once: every chunk wants the answers of once-steps, and all but the first find them on record.
+    Without `words` no reason is shown, as it may quote what was asked or answered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, words: bool = True) -> None:
         self._places: set[Place] = set()
+        self._words = words
 
     async def __call__(self, question: Question, ask: Ask) -> Answer:
         """The answer of `ask`, or what it raised."""
         if question.place in self._places:
             return await ask(question)
         self._places.add(question.place)
-        return await _shown(question, ask)
+        return await _shown(question, ask, words=self._words)
 
 
-async def _shown(question: Question, ask: Ask) -> Answer:
+async def _shown(question: Question, ask: Ask, *, words: bool) -> Answer:
     outcome: list[Answer | ToolkitError] = []
 
     async def work() -> State[Any]:
@@ -50,7 +53,7 @@ async def _shown(question: Question, ask: Ask) -> Answer:
             outcome.append(error)
             return Cancelled(message=str(error)) if isinstance(error, Stopped) else Failed(message=str(error))
         outcome.append(answer)
-        return _state(answer)
+        return _state(answer if words else replace(answer, reason=""))
 
     place = question.place
     turn = f", turn {place.turn}" if place.turn else ""

@@ -1,0 +1,108 @@
+"""The beginning of a run: what cannot run is refused, and what can is put on record with all that it needs.
+
+rows, workflow, fleet, settings ─▶ checks ─▶ the run's record ─▶ rows as the run sees them, and whoever asks for it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+from typing import Any
+
+from toolkit.asking import Asker
+from toolkit.discretion import Discretion, discreet, redacted
+from toolkit.errors import RowsError, RunError
+from toolkit.fleet import Fleet
+from toolkit.ledger import Journal, entries
+from toolkit.ledger.recording import Recorder
+from toolkit.records import Run, now
+from toolkit.rows import Rows, open_rows
+from toolkit.settings import Settings
+from toolkit.workflow import Workflow
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run on record, its rows after redaction, and the asker that answers its questions."""
+
+    run: Run
+    rows: Rows
+    asker: Asker
+
+
+def begin(workflow: Workflow, rows: Any, *, fleet: Fleet, settings: Settings, stop: asyncio.Event) -> Begun:
+    """Raises a SetupError where nothing could run, without what is redacted."""
+    at_first = Discretion.of(replace(settings, content=""))
+    with discreet(at_first.redactor(fleet, key=secrets.token_bytes(32))):
+        table = open_rows(rows).head(settings.limit, settings.skip)
+        _check_columns(workflow, table)
+        workflow.check(fleet)
+    journal = Journal.open(settings.home)
+    try:
+        known = journal.run(settings.run_id) if settings.run_id else None
+        discretion = Discretion.of(settings, known)
+        discretion.check(workflow, fleet)
+        key = discretion.key(settings.home)
+        redactor = discretion.redactor(fleet, key=key)
+        if known is not None:
+            run = _continued(known, workflow)
+        else:
+            run = _new(workflow, table, settings)
+            run = replace(run, settings={**redactor.value(run.settings), **discretion.told})
+        journal.write(*(entries.price_entry(*listed, noted_at=now()) for listed in fleet.prices.entries()))
+        recorder = Recorder.of(journal, content=discretion.content, key=key)
+        recorder.run(run)
+        journal.flush()
+    except BaseException:
+        journal.close()
+        raise
+    asker = Asker(fleet, recorder, redactor, seed=run.seed, fresh=bool(run.settings.get("fresh")), stop=stop)
+    return Begun(run, redacted(table, redactor), asker)
+
+
+def new_run_id(workflow: str) -> str:
+    """A name that a person can type: workflow, UTC time, four characters of chance."""
+    return f"{workflow}-{now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+# ----------------------------------------------------------------------------------------------------------- helpers
+def _check_columns(workflow: Workflow, table: Rows) -> None:
+    missing = [name for name in workflow.columns if name not in table.columns]
+    if workflow.rows is not None:
+        required = {
+            n: f
+            for n, f in workflow.rows.model_fields.items()
+            if f.is_required() and (f.alias or n) not in table.columns
+        }
+        missing = list(required)
+    if missing:
+        raise RowsError(
+            f"workflow {workflow.name!r} needs the column {missing[0]!r}, which the rows do not have; "
+            f"they have {', '.join(table.columns) or 'none'}"
+        )
+
+
+def _continued(known: Run, workflow: Workflow) -> Run:
+    if known.workflow != workflow.name:
+        raise RunError(f"run {known.id} is one of workflow {known.workflow!r}, not of {workflow.name!r}")
+    return replace(known, status="running", finished_at=None)
+
+
+def _new(workflow: Workflow, table: Rows, settings: Settings) -> Run:
+    return Run(
+        id=settings.run_id or new_run_id(workflow.name),
+        workflow=workflow.name,
+        origin=settings.origin,
+        started_at=now(),
+        rows_total=table.total,
+        seed=settings.seed,
+        settings={
+            "source": table.source,
+            "limit": settings.limit,
+            "skip": settings.skip,
+            "fresh": settings.fresh,
+            **settings.told,
+        },
+        flow_run_id=settings.flow_run_id,
+    )

@@ -1,0 +1,1 @@
+"""The questions that analysts ask, as views and named statements."""

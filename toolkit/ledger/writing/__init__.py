@@ -1,0 +1,1 @@
+"""The journal: what every process writes while it works, durable before it counts."""

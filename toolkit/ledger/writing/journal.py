@@ -1,0 +1,224 @@
+"""The journal: what every process writes while it works, durable before it counts.
+
+In: entries (`toolkit.ledger.entries`), from any thread, committed in order by one writer thread. Out: answers to reuse,
+rows, runs and open questions; and, in the background, batches moved to the history.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from toolkit.errors import LedgerError
+from toolkit.ledger import decoding
+from toolkit.ledger.conversations import Said, Session
+from toolkit.ledger.entries import Entry
+from toolkit.ledger.merging.merger import Merger
+from toolkit.ledger.reviews import Review
+from toolkit.ledger.writing import statements
+from toolkit.ledger.writing.tables import open_engine
+from toolkit.ledger.writing.writer import Writer
+from toolkit.records import Answer, Json, Place, RowStatus, Run
+
+
+class Journal:
+    """An open journal. Any number of processes may have the same home open; each writes and each may merge."""
+
+    def __init__(self, home: Path, url: str | None, *, synchronous: str, max_pending: int, merges: bool) -> None:
+        known = _known(home)
+        self.home = home
+        self.max_pending = max_pending
+        self._merges = merges
+        self._engine, self._dialect = open_engine(home / "journal.db", url=url, synchronous=synchronous, known=known)
+        self._local = threading.local()
+        self._connections: list[Any] = []
+        self._closing = threading.Lock()
+        self._closed = False
+        self._writer = Writer(self._connect, self._dialect)
+        self._merger = Merger(home, connect=self._connect, dialect=self._dialect, prune=self._writer.prune)
+        if merges:
+            self._merger.start()
+        atexit.register(self.close)
+
+    @classmethod
+    def open(
+        cls,
+        home: Path | str = ".toolkit",
+        *,
+        url: str | None = None,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        max_pending: int = 4000,
+        merges: bool = True,
+    ) -> Journal:
+        """The journal in that folder, made where there is none, migrated where it is older.
+
+        `url` names another database than `journal.db`, e.g. `postgresql://...`. With `synchronous="FULL"` a commit is
+        on the disk before it is acknowledged, and outlasts a power cut where the disk keeps its word. With `"NORMAL"`
+        SQLite syncs only when its write-ahead log is checkpointed: a power cut may lose the commits since then, up to
+        4,000 pages (32 MB), but not what the history has by then. A killed process loses nothing with either. Where
+        several machines share a database, one of them merges into its home's history, the others are opened with
+        `merges=False`. Raises LedgerError where journal or history are no such files, are damaged, cannot be written,
+        or were written by a newer toolkit.
+        """
+        folder = Path(home)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(f"the home folder {folder} cannot be made: {error}; choose another home") from error
+        return cls(folder, url, synchronous=synchronous, max_pending=max_pending, merges=merges)
+
+    # -------------------------------------------------------------------------------------------------------- writing
+    def write(self, *entries: Entry) -> int:
+        """Hand entries over to be committed in order; returns at once with a ticket for `committed`."""
+        return self._writer.put(entries)
+
+    async def room(self) -> None:
+        """Wait while more than `max_pending` entries are uncommitted."""
+        writer = self._writer
+        if writer.written - writer.durable > self.max_pending or writer.failure is not None:
+            await writer.until(writer.written - self.max_pending)
+            if writer.failure is not None:
+                raise writer.failure
+
+    async def committed(self, ticket: int | None = None) -> None:
+        """Wait until that ticket (default: all so far) is durable. Raises LedgerError if it could not be written."""
+        writer = self._writer
+        wanted = writer.written if ticket is None else ticket
+        if wanted > writer.durable:
+            await writer.until(wanted)
+
+    def flush(self) -> None:
+        """Block until all so far is durable. Raises LedgerError if it could not be written."""
+        self._writer.wait(self._writer.written)
+
+    def merge(self) -> int:
+        """Move what is committed to the history now; the entries moved, 0 where somebody else holds the file.
+
+        Raises LedgerError where the history cannot be written; the journal keeps what is not there then.
+        """
+        return self._merger.merge()
+
+    def close(self) -> None:
+        """Commit what is queued, try to merge a last time, stop the threads. Calling it again does nothing.
+
+        Raises LedgerError where something could not be committed. A merge that fails is told in the log only: the
+        journal keeps what the history lacks.
+        """
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            atexit.unregister(self.close)
+            failure: LedgerError | None = None
+            try:
+                self.flush()
+                self._merger.stop(last=self._merges)
+            except LedgerError as error:
+                failure = error
+                self._merger.stop(last=False)
+            self._writer.stop()
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+            self._engine.dispose()
+            if failure is not None:
+                raise failure
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    # ----------------------------------------------------------------------------------------------------- looking up
+    def known_keys(self, step: str) -> set[str]:
+        """Keys of all answers of `workflow/step` with status answered."""
+        return {key for (key,) in self._rows(statements.KNOWN_KEYS, step=step)}
+
+    def find_answer(self, key: str, *, run_id: str | None = None, place: Place | None = None) -> Answer | None:
+        """The latest answer with that key, of that run only if given; answered ones first, then the row's own."""
+        own_run, own_row = (place.run_id, place.row_id) if place else ("", "")
+        statement = statements.FIND_ANSWER if run_id is None else statements.FIND_ANSWER_OF_RUN
+        found = self._rows(statement, key=key, run_id=run_id, own_run=own_run, own_row=own_row)
+        return decoding.answer(found[0][0]) if found else None
+
+    def step_values(self, run_id: str, step: str) -> list[tuple[str, Json]]:
+        """(row id, value) of the answered answers of `workflow/step` at turn 0 and repeat 0, by the rows' index."""
+        found = self._rows(statements.STEP_VALUES, run_id=run_id, step=step)
+        return [(row_id, decoding.answer_value(body)) for row_id, body in found]
+
+    def row_fields(self, run_id: str) -> list[tuple[str, Mapping[str, Json]]]:
+        """(row id, fields) of the rows of a run, by their index; rows of nested workflows are none of them."""
+        rows = [decoding.row(body) for (body,) in self._rows(statements.ROWS, run_id=run_id)]
+        return [(row.row_id, row.fields) for row in rows if row.parent_row_id is None]
+
+    def row_statuses(self, run_id: str) -> dict[str, RowStatus]:
+        """Row id → how it ended, by the rows' index."""
+        found = self._rows(statements.ROW_STATUSES, run_id=run_id)
+        return {row_id: cast(RowStatus, status) for row_id, status in found}
+
+    def run(self, run_id: str) -> Run | None:
+        """The run with that id as it was last written, None where there is none."""
+        found = self._rows(statements.RUN, run_id=run_id)
+        return decoding.run(found[0][0]) if found else None
+
+    def runs(self) -> list[Run]:
+        """All runs, newest first."""
+        return [decoding.run(body) for (body,) in self._rows(statements.RUNS)]
+
+    def parked(self, run_id: str | None = None) -> list[Review]:
+        """Open questions to persons, of that run only if given, longest waiting first."""
+        statement = statements.PARKED if run_id is None else statements.PARKED_OF_RUN
+        return [decoding.review(body) for (body,) in self._rows(statement, run_id=run_id)]
+
+    def session(self, session_id: str) -> Session | None:
+        """The conversation with that id, None where there is none."""
+        found = self._rows(statements.SESSION, session_id=session_id)
+        return decoding.session(found[0][0]) if found else None
+
+    def messages(self, session_id: str) -> list[Said]:
+        """What was said in a conversation, in order."""
+        return [decoding.said(body) for (body,) in self._rows(statements.MESSAGES, session_id=session_id)]
+
+    # -------------------------------------------------------------------------------------------------------- helpers
+    def _connect(self) -> Any:
+        connection = self._engine.raw_connection()
+        raw = connection.driver_connection
+        connection.detach()
+        return raw
+
+    def _rows(self, statement: str, **parameters: str | None) -> list[tuple[Any, ...]]:
+        """Rows of a query on the calling thread's own connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            if self._closed:
+                raise LedgerError("the journal is closed; open it again to read")
+            connection = self._local.connection = self._connect()
+            self._connections.append(connection)
+        try:
+            return cast(
+                "list[tuple[Any, ...]]", connection.execute(self._dialect.sql(statement), parameters).fetchall()
+            )
+        except Exception as error:
+            raise LedgerError(f"the journal in {self.home} could not be read: {error}") from error
+
+
+def _known(home: Path) -> Mapping[str, int] | None:
+    """Journal id → the number of its last entry that is in the history or set aside; None where somebody holds that.
+
+    Raises LedgerError now, and not at the first merge, where the history is newer than we are or no history.
+    """
+    if not (home / "history.duckdb").exists() and not (home / "segments").exists():
+        return {}
+    from toolkit.ledger.history import file as history_file
+    from toolkit.ledger.merging import segments  # takes 0.2 s, so not where it is not needed
+
+    known = history_file.reached_by(home / history_file.NAME)
+    if known is not None:
+        for journal_id in segments.journals(home):
+            aside = (segment.last for segment in segments.listed(home, journal_id))
+            known[journal_id] = max(known.get(journal_id, 0), *aside, 0)
+    return known
