@@ -14,6 +14,7 @@ from tests.ledger.ledger_samples import attempt, place
 from toolkit.ledger import History, Journal, attempt_entries
 from toolkit.ledger.documents import CHUNK, MARK, PIECES, TEXT_BYTES, WHOLE_BYTES, join, split
 from toolkit.ledger.entries import request_entries
+from toolkit.ledger.recording import Recorder
 from toolkit.messages import Data, Message, Text, ToolCall
 from toolkit.records import Request, content_hash
 
@@ -157,3 +158,10 @@ def test_where_a_piece_is_gone_the_view_shows_the_pieces_and_makes_nothing_up(tm
 def test_what_is_no_canonical_json_is_kept_whole() -> None:
     body = b'{"b":1,  "a":"' + b"x" * 3000 + b'"}'
     assert split(body) == {content_hash(body): body}
+
+
+def test_a_run_records_its_long_requests_in_pieces(tmp_path: Path) -> None:
+    body = SEVERAL[4].canonical()
+    with Journal.open(tmp_path) as journal:
+        assert Recorder(journal).request(body) == content_hash(body)
+    assert len(History(tmp_path).sql("select * from contents")) == len(split(body)) > 1

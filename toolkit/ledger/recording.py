@@ -65,9 +65,9 @@ class Recorder:
 
     def request(self, body: bytes) -> str:
         """Keep a rendered request, once; the hash that stands for it."""
-        content = entries.content_entry(body)
-        self.journal.write(content)
-        return content.id
+        request = entries.request_entries(body)
+        self.journal.write(*request)
+        return request[0].id
 
     def decision(
         self, id: str, place: Place, decision: Decision, request_hash: str, *, inputs: Mapping[str, str]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS = 1.0
 SPILL_ENTRIES = 5_000
-_SHARE_OF_TIME = 0.1
+_SHARE_OF_TIME, _SHARE_WHILE_HELD = 0.1, 0.5
 _LONGEST_PAUSE = 60.0
 
 _logger = logging.getLogger(__name__)
@@ -113,7 +113,8 @@ class Merger:
             try:
                 self.merge(patience=0.0)
                 self._tell("")
-                pause = max(EVERY_SECONDS, (time.monotonic() - started) / _SHARE_OF_TIME)
+                share = _SHARE_WHILE_HELD if self._blocked else _SHARE_OF_TIME
+                pause = max(EVERY_SECONDS, (time.monotonic() - started) / share)
             except LedgerError as error:
                 self._tell(str(error))
                 pause = min(2 * pause, _LONGEST_PAUSE)

@@ -18,6 +18,7 @@ from typing import Literal
 import duckdb
 
 from toolkit.errors import LedgerError
+from toolkit.ledger.documents import PIECES
 from toolkit.ledger.history import file as history_file
 from toolkit.ledger.history.file import quoted
 from toolkit.ledger.history.schema import BY_NAME, HistoryTable
@@ -38,8 +39,9 @@ _CASTS = {
     ("jsonl", "TIMESTAMP"): "strftime({0}, '%Y-%m-%dT%H:%M:%S.%f')",
 }
 _OF_ONE_RUN = {
-    "contents": """hash in (select request_hash from decisions union select request_hash from attempts
-        union select output_hash from attempts)""",
+    "contents": f"""hash in (with named as (select request_hash as hash from decisions
+        union select request_hash from attempts union select output_hash from attempts)
+        from named union select piece from {PIECES} p where p.hash in (from named))""",
     "sessions": "id in (select session_id from messages)",
 }
 """What of the tables without a run belongs to the run that all others show alone."""

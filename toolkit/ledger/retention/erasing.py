@@ -22,6 +22,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from toolkit.errors import LedgerError
+from toolkit.ledger.documents import PIECES
 from toolkit.ledger.history.schema import BY_NAME
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.retention.clearing import Clearing, Doomed, emptied_message, emptied_row, emptied_session
@@ -94,10 +95,14 @@ OWN_SESSIONS = f"""
     select distinct session_id from messages where attempt_id in (select id from attempts where {_OWN})"""
 OWN_CONTENTS = f"""
     create or replace temp table own_contents as
-    with referred as (
+    with named as (
         select run_id, row_id, step, turn, repeat, request_hash as hash from decisions
         union all select run_id, row_id, step, turn, repeat, request_hash from attempts
         union all select run_id, row_id, step, turn, repeat, output_hash from attempts
+    ), referred as (
+        from named
+        union all select n.run_id, n.row_id, n.step, n.turn, n.repeat, p.piece
+        from named n join {PIECES} p on p.hash = n.hash
     ), marked as (
         select hash, {_UNSHARED} as is_own
         from referred where hash is not null

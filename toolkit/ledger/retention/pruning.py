@@ -19,6 +19,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from toolkit.errors import LedgerError
+from toolkit.ledger.documents import PIECES
 from toolkit.ledger.history.schema import BY_NAME
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.retention.clearing import Doomed, emptied_message, emptied_session
@@ -52,11 +53,14 @@ EMPTIED_RUNS = """
     create or replace temp table emptied_runs as
     select run_id from rows group by run_id having count(fields) = 0
     except select run_id from answers where value is not null"""
-REFER = """
+REFER = f"""
     create or replace temp view referred as
-    select run_id, request_hash as hash from decisions where request_hash is not null
-    union all select run_id, request_hash from attempts where request_hash is not null
-    union all select run_id, output_hash from attempts where output_hash is not null"""
+    with named as (
+        select run_id, request_hash as hash from decisions where request_hash is not null
+        union all select run_id, request_hash from attempts where request_hash is not null
+        union all select run_id, output_hash from attempts where output_hash is not null
+    )
+    from named union all select n.run_id, p.piece from named n join {PIECES} p on p.hash = n.hash"""
 DOOM_CONTENTS = f"""
     create or replace temp table doomed_contents as
     select hash, strlen(body) as bytes from contents

@@ -95,9 +95,7 @@ ATTEMPTS = f"""
         s.session_id
     from page a left join said s on s.attempt_id = a.id order by a.started_at, a.number, a.id"""
 TEXTS = f"""
-    with page as (select id, request_hash, output_hash from attempts where {_OF_PAGE})
-    select p.id, q.body as request, o.body as output
-    from page p left join contents q on q.hash = p.request_hash left join contents o on o.hash = p.output_hash"""
+    select id, request, output from attempts_text where {_OF_PAGE}"""
 GRADES = f"""
     select id, run_id, row_id, step, turn, repeat, attempt_id, grader, kind, value, label, reason, graded_by
     from grades where {_OF_PAGE} order by id"""
