@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from toolkit.routing import Explore as Explore
     from toolkit.routing import Fixed as Fixed
     from toolkit.routing import Ladder as Ladder
+    from toolkit.routing import Learned as Learned
     from toolkit.routing import Rule as Rule
     from toolkit.routing import Rules as Rules
     from toolkit.routing import Uniform as Uniform
@@ -59,6 +60,7 @@ _HOMES = {
     "Journal": "toolkit.ledger",
     "Keep": "toolkit.context",
     "Ladder": "toolkit.routing",
+    "Learned": "toolkit.routing",
     "ModelSpec": "toolkit.models.spec",
     "Once": "toolkit.policies",
     "Redact": "toolkit.redaction",

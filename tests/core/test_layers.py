@@ -39,8 +39,8 @@ HEAVY = ("prefect", "pandas", "sklearn", "altair", "ipywidgets", "duckdb", "sqla
 
 EXPORTED = [
     "Cheapest", "CutMiddle", "Escalate", "Explore", "Fallback", "Fixed", "Fleet", "History", "Journal", "Keep",
-    "Ladder", "ModelSpec", "Once", "Redact", "Repair", "Reply", "Request", "Retry", "Rule", "Rules", "Skip", "Uniform",
-    "Within", "Workflow", "as_flow", "embed", "grading", "prompt", "step",
+    "Ladder", "Learned", "ModelSpec", "Once", "Redact", "Repair", "Reply", "Request", "Retry", "Rule", "Rules", "Skip",
+    "Uniform", "Within", "Workflow", "as_flow", "embed", "grading", "prompt", "step",
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """A router out of text: where configuration and the command line are read, strings become objects, once.
 
 Fixed('large')      Ladder('small', 'large')      Explore(Ladder('small', 'large'), rate=0.2)      cheapest      large
+Learned('routers/triage', worth=40)
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from toolkit.errors import FleetError
 from toolkit.routing.explore import Explore
+from toolkit.routing.learned import Learned
 from toolkit.routing.router import Router
 from toolkit.routing.rules import Rule, Rules
 from toolkit.routing.simple import Cheapest, Fixed, Ladder, Uniform
@@ -21,6 +23,7 @@ NAMES: Mapping[str, Any] = {
     "Explore": Explore,
     "Fixed": Fixed,
     "Ladder": Ladder,
+    "Learned": Learned,
     "Rule": Rule,
     "Rules": Rules,
     "Uniform": Uniform,

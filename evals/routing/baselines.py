@@ -1,0 +1,58 @@
+"""The routers that the learned one is held against. Each is fitted on some outcomes and tells merits on others.
+
+A merit is an expected quality: (n, k). What a choice costs is taken as the models' mean cost in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from toolkit.evaluation.outcomes import Outcomes
+from toolkit.routing.frontier import Floats
+
+Merits = Callable[[Outcomes, Outcomes], Floats]
+
+NEIGHBOURS = 40
+
+
+def mean_by_model(train: Outcomes, test: Outcomes) -> Floats:
+    """Each model's mean, whatever the request: the zero router, as far as training can tell it."""
+    return np.tile(train.score.mean(axis=0), (len(test), 1))
+
+
+def mean_by_task(train: Outcomes, test: Outcomes) -> Floats:
+    """Each model's mean at the request's task; its overall mean where the task is new."""
+    named = np.array(train.tasks)
+    means = {task: train.score[named == task].mean(axis=0) for task in set(train.tasks)}
+    return np.array([means.get(task, train.score.mean(axis=0)) for task in test.tasks])
+
+
+def nearest(train: Outcomes, test: Outcomes) -> Floats:
+    """The mean over the 40 nearest requests of training, by the angle between their word vectors (TF-IDF)."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.neighbors import NearestNeighbors
+
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    index = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(train)), metric="cosine").fit(
+        words.fit_transform(train.queries)
+    )
+    found = index.kneighbors(words.transform(test.queries), return_distance=False)
+    return np.asarray(train.score[found].mean(axis=1))
+
+
+def logistic(train: Outcomes, test: Outcomes) -> Floats:
+    """A logistic regression per model on words and pairs of words (TF-IDF), at scikit-learn's own strength."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    seen, asked = words.fit_transform(train.queries), words.transform(test.queries)
+    merits = np.tile(train.score.mean(axis=0), (len(test), 1))
+    for place in range(len(train.models)):
+        good = train.score[:, place] >= 0.5
+        if 0 < good.sum() < len(good):
+            fitted = LogisticRegression(C=1.0, max_iter=300).fit(seen, good)
+            merits[:, place] = fitted.predict_proba(asked)[:, 1]
+    return merits

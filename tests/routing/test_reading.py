@@ -1,0 +1,139 @@
+"""What is read off a text, off an answer, and off a history."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import toolkit as tk
+from tests.core.core_samples import Model
+from tests.routing.routing_samples import pool
+from toolkit.errors import RowsError, RunError
+from toolkit.evaluation.cascade import Cascade, answer_cues
+from toolkit.evaluation.experience import experience
+from toolkit.fleet import Fleet
+from toolkit.grading import Case, Grader
+from toolkit.ledger import History
+from toolkit.prices import Price
+from toolkit.records import Grade
+from toolkit.routing.features import Vocabulary
+
+TEXTS = ("two and two", "two and three", "three and two is 55", "is it 17 or 99?")
+
+
+def test_words_and_pairs_of_at_least_two_texts_are_known() -> None:
+    words = Vocabulary.of(TEXTS)
+    weights, _ = words.read(["two and three"])
+    assert weights.shape[1] == len(words.words) + len(words.pairs) and weights.nnz == 4
+
+
+def test_numbers_are_known_by_their_length() -> None:
+    words = Vocabulary.of(TEXTS)
+    first, second = (words.read([text])[0].toarray() for text in ("is it 17", "is it 42"))
+    assert np.array_equal(first, second)
+
+
+def test_lines_that_many_requests_share_say_nothing() -> None:
+    shared = "Example: the answer to everything is here."
+    words = Vocabulary.of([f"{shared}\nquestion {name}" for name in "abcdefghijkl"])
+    told, alone = (words.read([text])[0].toarray() for text in (f"{shared}\nquestion a", "question a"))
+    assert np.array_equal(told, alone)
+
+
+@given(st.lists(st.text(max_size=80), min_size=1, max_size=6))
+def test_every_row_has_length_one_or_nothing(texts: list[str]) -> None:
+    weights, surface = Vocabulary.of(TEXTS).read(texts)
+    norms = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
+    assert ((norms <= 1 + 1e-9) & (norms >= 0)).all() and np.isfinite(surface).all()
+
+
+@given(st.lists(st.text(max_size=60), min_size=2, max_size=5))
+def test_a_batch_is_read_as_each_text_alone(texts: list[str]) -> None:
+    words = Vocabulary.of(TEXTS)
+    together = words.read(texts)
+    for row, text in enumerate(texts):
+        alone = words.read([text])
+        assert np.allclose(together[0][row].toarray(), alone[0].toarray())
+        assert np.allclose(together[1][row], alone[1][0])
+
+
+# ------------------------------------------------------------------------------------------------------------ answers
+@pytest.mark.parametrize(
+    ("answer", "right", "wrong"),
+    [
+        ("3 * 4 = 12 and 12 + 1 = 13", 2, 0),
+        ("3 * 4 = 13", 0, 1),
+        ("$5.50 x 2 = $11", 1, 0),
+        ("10 / 3 = 3.33", 1, 0),
+        ("7 / 0 = 1", 0, 0),
+        ("no sums", 0, 0),
+    ],
+)
+def test_sums_in_an_answer_are_checked(answer: str, right: int, wrong: int) -> None:
+    cues = answer_cues("", answer)
+    assert cues[2] == pytest.approx(np.log1p(right)) and cues[3] == pytest.approx(np.log1p(wrong))
+
+
+@given(st.text(max_size=120), st.text(max_size=120))
+def test_the_cues_of_any_answer_are_finite(query: str, answer: str) -> None:
+    assert np.isfinite(answer_cues(query, answer)).all()
+
+
+def test_a_cascade_learns_which_answers_to_distrust() -> None:
+    whole = pool(600, signal=0.0)
+    wrong = whole.score[:, 0] == 0
+    said = np.full(whole.score.shape, "", dtype=object)
+    said[:, 0] = [f"2 + 2 = {5 if bad else 4}" for bad in wrong]
+    whole = replace(whole, responses=said)
+    first, last = whole.take(np.arange(400)), whole.take(np.arange(400, 600))
+    leads = Cascade.fit(first).leads(last)[:, 1]
+    assert leads[wrong[400:]].mean() > leads[~wrong[400:]].mean() + 0.5
+
+
+def test_a_cascade_pays_for_the_cheap_answer_always() -> None:
+    whole = pool(100)
+    said = np.full(whole.score.shape, "fine", dtype=object)
+    whole = replace(whole, responses=said)
+    costs = Cascade.fit(whole).costs(whole)
+    assert np.allclose(costs[:, 1], whole.cost[:, 0] + whole.cost[:, 1]) and np.allclose(costs[:, 0], whole.cost[:, 0])
+
+
+def test_a_cascade_without_answers_is_refused() -> None:
+    with pytest.raises(RowsError, match="no recorded answers of cheap"):
+        Cascade.fit(pool(100))
+
+
+# ------------------------------------------------------------------------------------------------------------ history
+class Short(Grader):
+    """Short tickets are answered well by the small model, all by the large one."""
+
+    def grade(self, case: Case) -> Grade | None:
+        good = case.value == "large" or len(str(case.fields["ticket"])) < 12
+        return Grade("Short()", "assertion", float(good))
+
+    def __repr__(self) -> str:
+        return "Short()"
+
+
+def test_a_history_gives_examples_with_text_task_grade_and_cost(tmp_path: Path) -> None:
+    fleet = Fleet({})
+    for name, paid in (("small", 0.001), ("large", 0.02)):
+        fleet = fleet.with_function(name, Model(name), price=Price(request=paid))
+
+    @tk.step(route=tk.Uniform("small", "large"), grade=Short())
+    def reply(ticket: str) -> tk.Request:
+        return tk.prompt("Answer.", ticket=ticket)
+
+    rows = [{"ticket": f"ticket {n}" + " is long" * (n % 2), "task": ("short", "long")[n % 2]} for n in range(60)]
+    tk.Workflow("desk", [reply]).run(rows, fleet, home=tmp_path, seed=3)
+    found = experience(History(tmp_path), "reply")
+    assert found.models == ("large", "small") and len(found.texts) == 60 and set(found.tasks) == {"short", "long"}
+    assert (np.isnan(found.quality).sum(axis=1) == 1).all() and (found.quality[~np.isnan(found.quality)] <= 1).all()
+    assert all("ticket" in text and "Answer." in text for text in found.texts)
+    with pytest.raises(RunError, match="no graded attempts of step 'other'"):
+        experience(History(tmp_path), "other")
