@@ -175,9 +175,9 @@ class Tally:
 
 
 def kill(phase: Phase, wanted: int, *, chance: random.Random, folder: Path) -> Tally:
-    """Kill until `wanted` kills have hit that phase."""
+    """Kill until `wanted` kills have hit that phase, or so many tries have missed it that something is wrong."""
     tally, home, acknowledged = Tally(), folder, dict[str, int]()
-    for number in range(4 * wanted):
+    for number in range(10 * wanted + 10):
         if tally.kills == wanted:
             break
         if number % LIVES == 0 or phase.name == "migration":
