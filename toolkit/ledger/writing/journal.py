@@ -58,7 +58,7 @@ class Journal:
         `url` names another database than `journal.db`, e.g. `postgresql://...`. With `synchronous="FULL"` a commit is
         on the disk before it is acknowledged, and outlasts a power cut where the disk keeps its word. With `"NORMAL"`
         SQLite syncs only when its write-ahead log is checkpointed: a power cut may lose the commits since then, up to
-        4,000 pages (32 MB), but not what the history has by then. A killed process loses nothing with either. Where
+        1,000 pages (8 MB), but not what the history has by then. A killed process loses nothing with either. Where
         several machines share a database, one of them merges into its home's history, the others are opened with
         `merges=False`. Raises LedgerError where journal or history are no such files, are damaged, cannot be written,
         or were written by a newer toolkit.
