@@ -332,7 +332,7 @@ def told(outcomes: Sequence[Outcome]) -> str:
         "the disk (`synchronous=FULL`), while somebody keeps `history.duckdb` open. A query counts all attempts by run",
         f"through the toolkit's reader, with pauses of {PAUSE_SECONDS} s; a row is visible when the first query that",
         "saw it ends.",
-        f"Measured on {datetime.now(UTC):%Y-%m-%d}, on two cores that others used too.",
+        f"Measured on {datetime.now(UTC):%Y-%m-%d}, on two cores with little else to do.",
     ]
     return "\n".join([*about, "", *lines, ""])
 
