@@ -223,7 +223,6 @@ def _settings(synchronous: str) -> Callable[[Any, Any], None]:
         connection.execute("pragma busy_timeout = 60000")
         connection.execute("pragma page_size = 8192")
         connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma wal_autocheckpoint = 4000")
         connection.execute(f"pragma synchronous = {synchronous}")
         connection.execute("pragma journal_size_limit = 67108864")
 
