@@ -167,11 +167,20 @@ class Grade:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """What of a prompt did not go out: bytes of UTF-8 of a section or message, and `how` it was left out."""
+
+    section: str
+    bytes: int
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One try at one model. Either `reply` (and its parsed `value`) or `error` is set.
 
     `cost_usd` is what counts: the provider's own word where it gives one, else `computed_cost_usd`, which is by the
-    price book named by `price_version`.
+    price book named by `price_version`. `reserved_usd` is what its budgets held back for it while it ran.
     """
 
     id: str
@@ -190,6 +199,8 @@ class Attempt:
     computed_cost_usd: float | None = None
     price_version: str | None = None
     grades: tuple[Grade, ...] = ()
+    reserved_usd: float | None = None
+    dropped: tuple[Dropped, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -46,7 +46,14 @@ from toolkit.messages import Data, Message, Text, ToolCall
 from toolkit.prices import Price
 from toolkit.records import Event, Grade, Reply
 
-REVIEW = Review("key-1", place(3), "Refund it?", START, output_schema={"type": "boolean"}, why="the ladder ended")
+REVIEW = Review(
+    *("key-1", place(3), "Refund it?", START),
+    output_schema={"type": "boolean"},
+    why="the ladder ended",
+    expires_at=START + timedelta(days=2),
+    default_value=False,
+    answered_by="Kim",
+)
 SESSION = Session("s1", "chat", START, {"about": "returns"})
 SAID = Said("s1", 0, Message("user", (Text("hello"),)), START, run_id="run-1")
 EVERYTHING = (
@@ -77,7 +84,7 @@ EXPECTED = {
     "messages": ("s1", 0, "user", [{"text": "hello", "type": "text"}], START, "run-1", None),
     "reviews": (
         *("key-1", "run-1", "row-00003", STEP, 0, 0, "person", "Refund it?", {"type": "boolean"}, START, "open"),
-        *(None, None, "the ladder ended"),
+        *(START + timedelta(days=2), False, None, "Kim", None, "the ladder ended"),
     ),
     "prices": ("models.toml", "small", 0.1, 0.4, None, None, 0.001, START),
     "events": ("toolkit.row.parked", "run-1", START, {"row_id": "row-00003"}),

@@ -48,7 +48,8 @@ def row(body: str) -> RowRecord:
 def review(body: str) -> Review:
     """The review that `review_entry` wrote."""
     fields = orjson.loads(body)
-    times = {"asked_at": _time(fields["asked_at"]), "answered_at": _maybe(fields["answered_at"])}
+    times = {name: _maybe(fields.get(name)) for name in ("answered_at", "expires_at")}
+    times |= {"asked_at": _time(fields["asked_at"])}
     return Review(**_at_place(fields) | times)
 
 

@@ -109,6 +109,8 @@ def attempt_entries(
         "reported_cost_usd": reply.cost_usd if reply is not None else None,
         "computed_cost_usd": attempt.computed_cost_usd,
         "price_version": attempt.price_version,
+        "reserved_usd": attempt.reserved_usd,
+        "dropped": attempt.dropped or None,
     }
     if reply is not None:
         usage = reply.usage
@@ -219,7 +221,10 @@ def review_entry(review: Review) -> Entry:
         "output_schema": review.output_schema,
         "asked_at": review.asked_at,
         "status": review.status,
+        "expires_at": review.expires_at,
+        "default_value": review.default_value,
         "answered_at": review.answered_at,
+        "answered_by": review.answered_by,
         "value": review.value,
         "why": review.why,
     }

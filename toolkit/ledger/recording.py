@@ -161,6 +161,7 @@ class Hashing(Recorder):
             key=self.key(review.key),
             question=f"the question was not kept: row {review.place.row_id}, step {review.place.step}",
             value=None if review.value is None else self._withheld(canonical(review.value).decode()),
+            default_value=None if review.default_value is None else self._withheld(str(review.default_value)),
             why=self._withheld(review.why),
         )
         return super().review(silent)

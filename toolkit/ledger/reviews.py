@@ -9,7 +9,7 @@ from typing import Literal
 
 from toolkit.records import Json, Place
 
-ReviewStatus = Literal["open", "answered"]
+ReviewStatus = Literal["open", "answered", "expired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,9 @@ class Review:
     """One question to a person about one place of a run; `key` is that of the answer which it will become.
 
     `person` is the member of the fleet who is asked; `output_schema` is the JSON schema that `value`, that person's
-    answer, must satisfy (None: free text); `why` says why a person is asked.
+    answer, must satisfy (None: free text); `why` says why a person is asked. After `expires_at` nobody is waited for:
+    `default_value` is the answer then, and where that is None the row fails. `answered_by` is the name that whoever
+    answered gave.
     """
 
     key: str
@@ -30,3 +32,6 @@ class Review:
     answered_at: datetime | None = None
     value: Json = None
     why: str = ""
+    expires_at: datetime | None = None
+    default_value: Json = None
+    answered_by: str | None = None

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 
 from duckdb import DuckDBPyConnection
 
 from toolkit.errors import LedgerError
 from toolkit.ledger.history.schema import BOOKKEEPING, BY_NAME, CONTENTS, TABLES, VERSION
 from toolkit.ledger.views.catalogue import VIEWS
+from toolkit.records import content_hash
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
@@ -26,6 +28,14 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
             price_version = nullif(price_version, 'provider')""",
         BY_NAME["pruned"].ddl,
         BY_NAME["retention"].ddl,
+    ),
+    3: (
+        "alter table attempts add column reserved_usd DOUBLE",
+        "alter table attempts add column dropped JSON",
+        "alter table reviews add column expires_at TIMESTAMPTZ",
+        "alter table reviews add column default_value JSON",
+        "alter table reviews add column answered_by VARCHAR",
+        "create table described (hash VARCHAR)",
     ),
 }
 """Statements that lead to each version after the first. What they say stays as it is once a version is released."""
@@ -70,7 +80,7 @@ def prepare(
     """
     found = version_of(connection, catalog)
     check(found, where)
-    if found == VERSION:
+    if found == VERSION and _is_described(connection, catalog):
         return
     connection.execute(f"use {catalog}")
     connection.execute("begin")
@@ -97,8 +107,21 @@ def _note(connection: DuckDBPyConnection, version: int) -> None:
     connection.execute("insert into schema_version (version, applied_at) values ($1, $2)", [version, datetime.now(UTC)])
 
 
+@cache
+def _description() -> str:
+    """A hash of all comments and views: they may change without a new version of the tables."""
+    said = [statement for table in (*TABLES, CONTENTS) for statement in table.comments]
+    said += [f"{view.name} {view.question} {view.sql}" for view in VIEWS]
+    return content_hash("\n".join(said).encode())
+
+
+def _is_described(connection: DuckDBPyConnection, catalog: str) -> bool:
+    found = connection.execute(f"select hash from {catalog}.main.described").fetchall()
+    return found == [(_description(),)]
+
+
 def _describe(connection: DuckDBPyConnection) -> None:
-    """The comments and the views as this version has them."""
+    """The comments and the views as this toolkit has them."""
     for table in (*TABLES, CONTENTS):
         for statement in table.comments:
             connection.execute(statement)
@@ -106,3 +129,5 @@ def _describe(connection: DuckDBPyConnection) -> None:
         connection.execute(f"create or replace view {view.name} as {view.sql}")
         question = view.question.replace("'", "''")
         connection.execute(f"comment on view {view.name} is '{question}'")
+    connection.execute("delete from described")
+    connection.execute("insert into described (hash) values ($1)", [_description()])

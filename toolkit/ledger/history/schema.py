@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,8 @@ TABLES = (
             "reported_cost_usd DOUBLE the provider's own word; NULL if it gave none",
             "computed_cost_usd DOUBLE by the price book; NULL if the price or the usage is unknown",
             "price_version VARCHAR the price book it was computed with",
+            "reserved_usd DOUBLE what was held back for it while it ran; NULL where no budget was set",
+            "dropped JSON what did not go out so that the prompt fits: section, bytes, how; NULL if nothing",
             "finish_reasons VARCHAR[] gen_ai.response.finish_reasons",
             "confidence DOUBLE the model's own probability of its answer, where it tells one",
             "error_type VARCHAR error.type; NULL if it succeeded",
@@ -255,8 +257,11 @@ TABLES = (
             "question VARCHAR what is asked",
             "output_schema JSON what the answer must satisfy",
             "asked_at TIMESTAMPTZ since when it waits",
-            "status VARCHAR open or answered",
+            "status VARCHAR open, answered or expired",
+            "expires_at TIMESTAMPTZ when nobody is waited for any longer; NULL: never",
+            "default_value JSON what is answered then; NULL: the row fails",
             "answered_at TIMESTAMPTZ when it was answered",
+            "answered_by VARCHAR the name that whoever answered gave",
             "value JSON the person's answer",
             "why VARCHAR why a person is asked",
         ),
@@ -333,4 +338,5 @@ BY_NAME = {table.name: table for table in (*TABLES, CONTENTS)}
 BOOKKEEPING = (
     "create table schema_version (version INTEGER, applied_at TIMESTAMPTZ)",
     "create table merged (journal_id VARCHAR, seq BIGINT, merged_at TIMESTAMPTZ)",
+    "create table described (hash VARCHAR)",
 )

@@ -6,11 +6,12 @@ rows, runs and open questions; and, in the background, batches moved to the hist
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from toolkit.errors import LedgerError
 from toolkit.ledger import decoding
@@ -20,8 +21,12 @@ from toolkit.ledger.merging.merger import Merger
 from toolkit.ledger.reviews import Review
 from toolkit.ledger.writing import statements
 from toolkit.ledger.writing.tables import open_engine
+from toolkit.ledger.writing.transaction import Transaction
 from toolkit.ledger.writing.writer import Writer
 from toolkit.records import Answer, Json, Place, RowStatus, Run
+
+T = TypeVar("T")
+LOOKED_AFTER_SECONDS = 5.0
 
 
 class Journal:
@@ -38,6 +43,8 @@ class Journal:
         self._closing = threading.Lock()
         self._closed = False
         self._writer = Writer(self._connect, self._dialect)
+        if url is None:
+            self._writer.repeat(_still_there(home / "journal.db"), seconds=LOOKED_AFTER_SECONDS)
         self._merger = Merger(home, connect=self._connect, dialect=self._dialect, prune=self._writer.prune)
         if merges:
             self._merger.start()
@@ -89,6 +96,26 @@ class Journal:
         wanted = writer.written if ticket is None else ticket
         if wanted > writer.durable:
             await writer.until(wanted)
+
+    async def decide(self, action: Callable[[Transaction], T]) -> T:
+        """What an action gives that looks at the journal and writes to it in one transaction, once that is durable.
+
+        No other process writes in between, so what it saw still holds. It runs on the writer's thread, after all that
+        was written before: it is to be quick. What it raises is raised here, and what it had written is taken back.
+        """
+        return cast("T", await asyncio.wrap_future(self._writer.act(action)))
+
+    def decided(self, action: Callable[[Transaction], T]) -> T:
+        """The same for a thread without an event loop."""
+        return cast("T", self._writer.act(action).result())
+
+    def repeat(self, action: Callable[[Transaction], object], *, seconds: float) -> None:
+        """Carry out an action now and after every so many seconds until the journal is closed.
+
+        It comes first in its transaction. What it raises ends all writing: a process that was replaced writes
+        no more.
+        """
+        self._writer.repeat(action, seconds=seconds)
 
     def flush(self) -> None:
         """Block until all so far is durable. Raises LedgerError if it could not be written."""
@@ -204,6 +231,25 @@ class Journal:
             )
         except Exception as error:
             raise LedgerError(f"the journal in {self.home} could not be read: {error}") from error
+
+
+def _still_there(path: Path) -> Callable[[Transaction], None]:
+    """An action that raises LedgerError where the file is no longer the one that was opened: it takes in nothing."""
+    opened = path.stat().st_ino
+
+    def check(_transaction: Transaction) -> None:
+        try:
+            found = path.stat().st_ino
+        except OSError:
+            found = None
+        if found != opened:
+            gone = "was deleted or moved" if found is None else "was replaced by another file"
+            raise LedgerError(
+                f"the journal {path} {gone} while this process wrote to it; what was recorded since is not there; "
+                "put it back if you can, then resume: what is in the history or the journal is not asked again"
+            )
+
+    return check
 
 
 def _known(home: Path) -> Mapping[str, int] | None:

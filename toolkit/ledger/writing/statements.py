@@ -93,8 +93,8 @@ SQLITE = Dialect(
     name="sqlite",
     begin=("begin immediate",),
     snapshot=("begin", "select 1 from meta"),
-    # 64 MB, as keys are spread over the whole of their indexes. Checkpoints stay at SQLite's 1,000 pages: a commit waits
-    # for each, so small ones make it less late.
+    # 64 MB, as keys are spread over the whole of their indexes. Checkpoints stay at SQLite's 1,000 pages: a commit
+    # waits for each, so small ones make it less late.
     writer=("pragma cache_size = -65536",),
     batch="json_each(:batch)",
     index="key",

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     Column,
     Connection,
+    Double,
     Engine,
     Index,
     Integer,
@@ -39,13 +40,30 @@ from toolkit.ledger.writing import file as journal_file
 from toolkit.ledger.writing.statements import POSTGRESQL, SQLITE, Dialect
 from toolkit.records import new_id
 
-VERSION = 2
+VERSION = 3
 GIVEN = {
     "sqlite": "select seq from sqlite_sequence where name = 'log'",
     "postgresql": "select case when is_called then last_value else 0 end from log_seq_seq",
 }
 """The highest number that the log has given, by dialect."""
-MIGRATIONS: dict[int, tuple[str, ...]] = {2: ("alter table answers add column value_hash varchar",)}
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: ("alter table answers add column value_hash varchar",),
+    3: (
+        "drop index answers_by_step",
+        "create index answers_to_give on answers (step, key) where status = 'answered' and value_hash is null",
+        "create table holders (id varchar primary key, host varchar not null, pid integer not null, "
+        "process_started varchar not null, beaten_at double precision not null)",
+        "create table claims (run_id varchar not null, row_id varchar not null, holder varchar not null, "
+        "primary key (run_id, row_id))",
+        "create index claims_by_holder on claims (holder)",
+        "create table budgets (scope varchar not null, unit varchar not null, spent double precision not null, "
+        "reserved double precision not null, primary key (scope, unit))",
+        "create table reservations (id varchar primary key, run_id varchar not null, holder varchar, "
+        "scopes text not null, usd double precision, tokens double precision, reserved_at double precision not null)",
+        "create index reservations_by_run on reservations (run_id)",
+        "create table gates (name varchar primary key, body text not null, changed_at double precision not null)",
+    ),
+}
 """Statements that lead to each version after the first."""
 
 _DAMAGED = (
@@ -95,7 +113,8 @@ answers = _kept(
     *(_found("key"), _found("status"), _found("answered_at"), _found("value_hash")),
 )
 Index("answers_by_key", answers.c.key)
-Index("answers_by_step", answers.c.step, answers.c.status, answers.c.key)
+_to_give = (answers.c.status == "answered") & answers.c.value_hash.is_(None)
+Index("answers_to_give", answers.c.step, answers.c.key, sqlite_where=_to_give, postgresql_where=_to_give)
 rows = _kept("rows", _key("run_id"), _key("row_id"), _found("index", integer=True), _found("status"))
 runs = _kept("runs", _key("id"), _found("started_at"), _found("status"))
 reviews = _kept(
@@ -106,6 +125,38 @@ reviews = _kept(
 Index("reviews_by_status", reviews.c.status, reviews.c.run_id)
 sessions = _kept("sessions", _key("id"), _found("name"))
 messages = _kept("messages", _key("session_id"), _key("index", integer=True))
+
+# What processes share while they work. It is never merged. Times are seconds since 1970 on the writer's own clock.
+holders = Table(
+    "holders",
+    metadata,
+    _key("id"),
+    Column("host", String, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_started", String, nullable=False),
+    Column("beaten_at", Double, nullable=False),
+)
+claims = Table("claims", metadata, _key("run_id"), _key("row_id"), Column("holder", String, nullable=False))
+Index("claims_by_holder", claims.c.holder)
+budgets = Table(
+    "budgets",
+    metadata,
+    *(_key("scope"), _key("unit")),
+    *(Column("spent", Double, nullable=False), Column("reserved", Double, nullable=False)),
+)
+reservations = Table(
+    "reservations",
+    metadata,
+    _key("id"),
+    Column("run_id", String, nullable=False),
+    Column("holder", String),
+    Column("scopes", Text, nullable=False),
+    *(Column("usd", Double), Column("tokens", Double), Column("reserved_at", Double, nullable=False)),
+)
+Index("reservations_by_run", reservations.c.run_id)
+gates = Table(
+    "gates", metadata, _key("name"), Column("body", Text, nullable=False), Column("changed_at", Double, nullable=False)
+)
 
 
 def open_engine(
