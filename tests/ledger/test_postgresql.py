@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledger.ledger_samples import STEP, answer, attempt, place, row_record, run_and_rows, run_record
+from tests.ledger.test_transactions import counted, fails_after_counting
 from toolkit.ledger import History, Journal, Review, answer_entry, attempt_entries, review_entry, row_entry, run_entry
 from toolkit.messages import Text
 from toolkit.records import Reply
@@ -97,3 +98,25 @@ def test_a_database_put_back_beside_a_newer_history_loses_nothing_new(tmp_path: 
                 connection.exec_driver_sql("select setval('log_seq_seq', 3)")
     found = History(tmp_path, url=url).sql("select run_id, count(*) from attempts group by all order by all")
     assert found.rows == (("after", 10), ("before", 10))
+
+
+def test_actions_of_several_journals_never_see_the_same(tmp_path: Path, url: str) -> None:
+    seen: list[int] = []
+
+    def count() -> None:
+        with Journal.open(tmp_path, url=url, merges=False) as journal:
+            seen.extend(journal.decided(counted) for _ in range(30))
+
+    threads = [threading.Thread(target=count) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(seen) == list(range(1, 91))
+
+
+def test_what_a_failing_action_wrote_is_taken_back(tmp_path: Path, url: str) -> None:
+    with Journal.open(tmp_path, url=url, merges=False) as journal:
+        with pytest.raises(ValueError, match="no"):
+            journal.decided(fails_after_counting)
+        assert journal.decided(counted) == 1

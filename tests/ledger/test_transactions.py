@@ -32,6 +32,11 @@ def counted(transaction: Transaction) -> int:
     return value
 
 
+def fails_after_counting(transaction: Transaction) -> None:
+    counted(transaction)
+    raise ValueError("no")
+
+
 def test_an_action_sees_all_that_was_written_before_it(tmp_path: Path) -> None:
     with Journal.open(tmp_path, merges=False) as journal:
         for number in range(5_000):
