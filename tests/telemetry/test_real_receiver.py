@@ -1,29 +1,24 @@
-"""A run of the support desk in a receiver that is not ours: Phoenix, installed here and started on the loopback.
+"""A run of the support desk through a collector that is not ours: Rotel, installed here and started on the loopback.
 
-It parses OTLP by itself and is asked for what it has stored. It takes traces and no metrics.
+It parses OTLP by itself, traces and metrics, keeps what it understood, and passes that on in its own words: to a second
+receiver, where it is compared with the record.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import shutil
 import socket
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.telemetry.lock_receiver import LOCK, WITH_HASHES, here
+from tests.environments import installed
+from tests.telemetry.conftest import Receiver, listening
 from toolkit.errors import RateLimited
 from toolkit.examples.support import FLEET, REQUESTS
 from toolkit.examples.support.workflow import support
@@ -33,95 +28,43 @@ from toolkit.records import Reply, Request
 from toolkit.telemetry import export
 from toolkit.telemetry.conventions import conventions
 from toolkit.telemetry.facts import Window
-from toolkit.telemetry.points import metrics
+from toolkit.telemetry.points import Metric, metrics
 from toolkit.telemetry.spans import span_id_of, trace_id_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+LOCK = Path(__file__).with_name("collector.lock")
 ROWS = 12
 
 
-@dataclass(frozen=True)
-class Phoenix:
-    """The receiver, and what it tells of the spans it stored."""
-
-    endpoint: str
-
-    def get(self, path: str, **query: object) -> Any:
-        with urllib.request.urlopen(f"{self.endpoint}{path}?{urllib.parse.urlencode(query)}", timeout=30) as response:
-            return json.load(response)
-
-    def spans(self) -> list[dict[str, Any]]:
-        """All spans, in the form of OTLP as JSON, attributes as a mapping."""
-        found: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            query = {"limit": 500} | ({"cursor": cursor} if cursor else {})
-            page = self.get("/v1/projects/default/spans/otlpv1", **query)
-            found += [span | {"attributes": _attributes(span["attributes"])} for span in page["data"]]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return found
-
-    def settled(self, count: int) -> list[dict[str, Any]]:
-        """All spans, once there are `count`: what was accepted is stored a moment later."""
-        deadline = time.monotonic() + 60
-        while len(found := self.spans()) < count and time.monotonic() < deadline:
-            time.sleep(0.5)
-        return found
+@pytest.fixture(scope="session")
+def behind() -> Iterator[Receiver]:
+    """Who receives what the collector passes on."""
+    with listening() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The receiver in an environment of its own, from names, versions and hashes."""
-    folder = tmp_path_factory.mktemp("receiver")
-    wanted = folder / "requirements.txt"
-    pins = LOCK.read_text(encoding="utf-8")
-    with_hashes = here() == WITH_HASHES
-    wanted.write_text(pins if with_hashes else re.sub(r" --hash=\S+", "", pins), encoding="utf-8")
-    strict = ["--require-hashes"] if with_hashes else []
-    subprocess.run([sys.executable, "-m", "venv", folder / "v"], check=True)
-    python = folder / "v" / "bin" / "python"
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv")
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
-    install = [uv, "pip", "install", "--quiet", "--python", str(python)] if uv else pip
-    whole = [*install, "--no-deps", *strict, "-r", str(wanted)]
-    done = subprocess.run(whole, capture_output=True, text=True, timeout=400, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return python.with_name("phoenix")
-
-
-@pytest.fixture(scope="session")
-def phoenix(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phoenix]:
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            ports.append(free.getsockname()[1])
-    folder = tmp_path_factory.mktemp("phoenix")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PHOENIX_"))} | {
-        "PHOENIX_HOST": "127.0.0.1",
-        "PHOENIX_PORT": str(ports[0]),
-        "PHOENIX_GRPC_PORT": str(ports[1]),
-        "PHOENIX_WORKING_DIR": str(folder),
-        "PHOENIX_TELEMETRY_ENABLED": "false",
-    }
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen([installed, "serve"], env=environment, stdout=log, stderr=subprocess.STDOUT)
-    made = Phoenix(f"http://127.0.0.1:{ports[0]}")
-    deadline = time.monotonic() + 180
-    while True:
+def collector(behind: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The collector's endpoint."""
+    folder = tmp_path_factory.mktemp("collector")
+    python = installed(LOCK, folder)
+    agent = next(python.parents[1].glob("lib/python*/site-packages/rotel/rotel-agent"))
+    grpc, http = _free_port(), _free_port()
+    command = [agent, "start", "--exporter", "otlp", "--otlp-exporter-protocol", "http", "--batch-timeout", "50ms"]
+    command += ["--otlp-grpc-endpoint", f"127.0.0.1:{grpc}", "--otlp-http-endpoint", f"127.0.0.1:{http}"]
+    for signal in ("traces", "metrics", "logs"):
+        command += [f"--otlp-exporter-{signal}-endpoint", f"{behind.endpoint}/v1/{signal}"]
+    command += ["--pid-file", folder / "pid"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "ROTEL_"))}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
         try:
-            made.get("/v1/projects")
-            break
-        except (OSError, urllib.error.URLError):
-            assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
-            time.sleep(0.5)
-    yield made
-    process.terminate()
-    process.wait(timeout=60)
-    log.close()
+            _wait_until_open(http, process, folder / "log")
+            yield f"http://127.0.0.1:{http}"
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
 
 
 @pytest.fixture(scope="session")
@@ -143,11 +86,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Stored:
-    """What was exported, by the record and by the receiver."""
+    """What was exported, by the record and by what the collector passed on."""
 
     history: History
     run_id: str
     spans: list[dict[str, Any]]
+    metrics: list[Any]
 
     def of(self, name: str, value: object) -> list[dict[str, Any]]:
         """The spans that have that attribute."""
@@ -159,31 +103,59 @@ class Stored:
 
 
 @pytest.fixture(scope="session")
-def stored(phoenix: Phoenix, home: Path) -> Stored:
+def stored(collector: str, behind: Receiver, home: Path) -> Stored:
     history = History(home)
     run_id = history.sql("select id from runs").rows[0][0]
-    told = export(history, run_id=run_id, endpoint=phoenix.endpoint, with_metrics=False)
-    assert (told.rows, told.runs, told.spans.refused) == (ROWS, 1, 0)
-    again = export(history, run_id=run_id, endpoint=phoenix.endpoint, with_metrics=False)
-    assert again == told
-    return Stored(history, run_id, phoenix.settled(told.spans.accepted))
+    told = export(history, run_id=run_id, endpoint=collector)
+    assert (told.rows, told.runs, told.spans.refused, told.points.refused) == (ROWS, 1, 0, 0)
+    deadline = time.monotonic() + 60
+    while len(behind.spans) < told.spans.accepted or _points(behind.metrics) < told.points.accepted:
+        assert time.monotonic() < deadline, f"{len(behind.spans)} of {told.spans.accepted} spans were passed on"
+        time.sleep(0.05)
+    return Stored(history, run_id, [_plain(span) for span in behind.spans], behind.metrics)
 
 
-def _attributes(listed: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Attributes of OTLP as JSON: name → value."""
-    found = {}
-    for each in listed:
-        given = {kind: value for kind, value in each["value"].items() if value is not None}
-        found[each["key"]] = int(given["int_value"]) if "int_value" in given else next(iter(given.values()), None)
-    return found
+def _points(received: list[Any]) -> int:
+    return sum(len(getattr(metric, metric.WhichOneof("data")).data_points) for metric in received)
 
 
-def _ns(stamp: object) -> int:
-    return int(str(stamp))
+def _plain(span: Any) -> dict[str, Any]:
+    """A span as a dict: ids in hexadecimal, attributes as a mapping."""
+    return {
+        "name": span.name,
+        "trace_id": span.trace_id.hex(),
+        "span_id": span.span_id.hex(),
+        "parent_span_id": span.parent_span_id.hex(),
+        "start_time_unix_nano": span.start_time_unix_nano,
+        "end_time_unix_nano": span.end_time_unix_nano,
+        "status": {"code": span.status.code},
+        "attributes": _attributes(span.attributes),
+    }
+
+
+def _attributes(listed: Any) -> dict[str, Any]:
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in listed}
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _wait_until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
+            time.sleep(0.05)
 
 
 # --------------------------------------------------------------------------------------------------------------- tests
-def test_all_that_was_sent_is_stored_once_though_it_was_sent_twice(stored: Stored) -> None:
+def test_all_that_was_sent_arrives_once(stored: Stored) -> None:
     expected: list[int] = []
     export(
         stored.history,
@@ -194,7 +166,7 @@ def test_all_that_was_sent_is_stored_once_though_it_was_sent_twice(stored: Store
     assert sorted(span["span_id"] for span in stored.spans) == sorted(f"{each:016x}" for each in expected)
 
 
-def test_every_attempt_on_record_is_stored_with_its_usage_cost_and_times(stored: Stored) -> None:
+def test_every_attempt_on_record_arrives_with_its_usage_cost_and_times(stored: Stored) -> None:
     recorded = stored.history.sql(
         "select id, operation_name, request_model, provider_name, input_tokens, output_tokens, cost_usd, error_type, "
         "epoch_us(started_at), service_seconds from attempts"
@@ -209,9 +181,9 @@ def test_every_attempt_on_record_is_stored_with_its_usage_cost_and_times(stored:
         assert known.get("gen_ai.usage.output_tokens") == output_tokens
         assert known.get("toolkit.cost_usd") == cost_usd
         assert known.get("error.type") == error
-        assert abs(_ns(span["start_time_unix_nano"]) - started_us * 1_000) < 1_000
-        lasted = _ns(span["end_time_unix_nano"]) - _ns(span["start_time_unix_nano"])
-        assert abs(lasted - seconds * 1e9) < 2_000  # it keeps microseconds
+        assert abs(span["start_time_unix_nano"] - started_us * 1_000) < 1_000
+        lasted = span["end_time_unix_nano"] - span["start_time_unix_nano"]
+        assert abs(lasted - seconds * 1e9) < 2_000
 
 
 def test_rows_steps_and_attempts_stand_below_each_other(stored: Stored) -> None:
@@ -230,15 +202,15 @@ def test_rows_steps_and_attempts_stand_below_each_other(stored: Stored) -> None:
     assert stored.of("gen_ai.tool.name", "passages")[0]["name"] == "execute_tool passages"
 
 
-def test_the_failed_attempt_is_stored_as_an_error_and_its_retry_beside_it(stored: Stored) -> None:
+def test_the_failed_attempt_arrives_as_an_error_and_its_retry_beside_it(stored: Stored) -> None:
     (failed,) = stored.of("error.type", "rate_limited")
-    assert "ERROR" in str(failed["status"]["code"]) or failed["status"]["code"] == 2
+    assert failed["status"]["code"] == 2
     beside = [span for span in stored.spans if span["parent_span_id"] == failed["parent_span_id"]]
     retried = next(span for span in beside if span["attributes"]["toolkit.number"] == 2)
     assert retried["attributes"]["toolkit.why"] == "retry 1 after rate_limited"
 
 
-def test_an_escalation_is_stored_with_its_reason(stored: Stored) -> None:
+def test_an_escalation_arrives_with_its_reason(stored: Stored) -> None:
     escalated = [s for s in stored.spans if str(s["attributes"].get("toolkit.why", "")).startswith("escalated: small")]
     count = stored.history.sql("select count(*) from attempts where why like 'escalated: small%'").rows[0][0]
     assert len(escalated) == count > 0
@@ -248,13 +220,32 @@ def test_an_escalation_is_stored_with_its_reason(stored: Stored) -> None:
 
 def test_no_ticket_has_left_the_record(stored: Stored) -> None:
     tickets = stored.history.sql("select fields ->> 'ticket' from rows").rows
-    everything = json.dumps(stored.spans, ensure_ascii=False)
+    everything = repr(stored.spans)
     assert not [ticket for (ticket,) in tickets if ticket in everything]
 
 
-def test_a_receiver_without_metrics_is_said_to_have_none(phoenix: Phoenix, home: Path) -> None:
-    history = History(home)
-    told = export(history, run_id="latest", endpoint=phoenix.endpoint)
-    points = sum(len(metric.points) for metric in metrics(history, Window(), conventions()))
-    assert (told.spans.refused, told.points.accepted, told.points.refused) == (0, 0, points)
-    assert "takes no metrics" in told.points.why
+def test_the_metrics_that_arrive_are_those_of_the_record(stored: Stored) -> None:
+    sent = metrics(stored.history, Window(), conventions())
+    assert sorted(metric.name for metric in stored.metrics) == sorted(metric.name for metric in sent)
+    received = {metric.name: metric for metric in stored.metrics}
+    for metric in sent:
+        assert received[metric.name].unit == metric.unit
+        assert _measured(received[metric.name]) == _expected(metric)
+
+
+def _expected(metric: Metric) -> dict[frozenset[tuple[str, Any]], tuple[float, ...]]:
+    return {
+        frozenset(point.attributes): (point.count, point.total, *point.counts) if metric.bounds else (point.total,)
+        for point in metric.points
+    }
+
+
+def _measured(metric: Any) -> dict[frozenset[tuple[str, Any]], tuple[float, ...]]:
+    found = {}
+    for point in getattr(metric, metric.WhichOneof("data")).data_points:
+        name = frozenset(_attributes(point.attributes).items())
+        if metric.WhichOneof("data") == "histogram":
+            found[name] = (point.count, point.sum, *point.bucket_counts)
+        else:
+            found[name] = (getattr(point, point.WhichOneof("value")),)
+    return found
