@@ -51,7 +51,16 @@ def collector(behind: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Ite
     python = installed(LOCK, folder)
     agent = next(python.parents[1].glob("lib/python*/site-packages/rotel/rotel-agent"))
     grpc, http = _free_port(), _free_port()
-    command = [agent, "start", "--exporter", "otlp", "--otlp-exporter-protocol", "http", "--batch-timeout", "50ms"]
+    command: list[str | Path] = [
+        agent,
+        "start",
+        "--exporter",
+        "otlp",
+        "--otlp-exporter-protocol",
+        "http",
+        "--batch-timeout",
+        "50ms",
+    ]
     command += ["--otlp-grpc-endpoint", f"127.0.0.1:{grpc}", "--otlp-http-endpoint", f"127.0.0.1:{http}"]
     for signal in ("traces", "metrics", "logs"):
         command += [f"--otlp-exporter-{signal}-endpoint", f"{behind.endpoint}/v1/{signal}"]

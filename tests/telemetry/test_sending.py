@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -197,14 +196,3 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(desk: Desk, argumen
     ended = command(desk, *arguments)
     assert ended.exit_code == 2, ended.output
     assert [line for line in ended.stderr.splitlines() if told in line] == ended.stderr.splitlines()
-
-
-def test_the_lock_of_the_receiver_pins_every_package_by_hash() -> None:
-    from tests.telemetry.lock_receiver import HEAD, LOCK, lock
-
-    lines = LOCK.read_text(encoding="utf-8").removeprefix(HEAD).splitlines()
-    assert len(lines) > 50 and all("==" in line and "--hash=sha256:" in line for line in lines)
-    assert "://" not in "".join(lines)
-    package = {"name": "a", "version": "1", "wheels": [{"hashes": {"sha256": "ff"}}]}
-    told = f'[[packages]]\nname = "a"\nversion = "1"\nwheels = {json.dumps(package["wheels"]).replace(": ", " = ")}'
-    assert lock(told) == f"{HEAD}a==1 --hash=sha256:ff\n"
