@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from toolkit import prompt
 from toolkit.errors import AccessDenied, LedgerError, RunError
 from toolkit.examples.support import REQUESTS
-from toolkit.finding import is_secret_name
-from toolkit.finding_numbers import is_card
 from toolkit.ledger.secret_key import redaction_key
 from toolkit.messages import Data, Media, Message, Reasoning, Text, ToolCall, ToolResult, ToolSpec
 from toolkit.records import Grade, Json, Reply, Request
 from toolkit.redaction import TOKEN, Redact, Redactor
+from toolkit.redaction.finding import is_secret_name
+from toolkit.redaction.numbers import is_card
 
 KEY = b"k" * 32
 SECRETS = Redactor(Redact(), key=KEY)

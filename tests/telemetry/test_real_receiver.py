@@ -29,7 +29,7 @@ from toolkit.telemetry import export
 from toolkit.telemetry.conventions import conventions
 from toolkit.telemetry.facts import Window
 from toolkit.telemetry.points import Metric, metrics
-from toolkit.telemetry.spans import span_id_of, trace_id_of
+from toolkit.telemetry.span import span_id_of, trace_id_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -13,7 +13,7 @@ from tests.telemetry.telemetry_samples import Desk
 from toolkit.errors import RunError, SetupError
 from toolkit.telemetry import export
 from toolkit.telemetry.sending import Denied, Unreachable
-from toolkit.telemetry.spans import span_id_of, trace_id_of
+from toolkit.telemetry.span import span_id_of, trace_id_of
 
 if TYPE_CHECKING:
     from tests.telemetry.conftest import Receiver

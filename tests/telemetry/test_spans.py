@@ -14,7 +14,7 @@ from toolkit.ledger.reading.history import History
 from toolkit.telemetry import export, facts
 from toolkit.telemetry.conventions import OWN, VERSIONS, conventions
 from toolkit.telemetry.facts import RowFacts
-from toolkit.telemetry.spans import Span, root_of, span_id_of, trace_id_of
+from toolkit.telemetry.span import Span, root_of, span_id_of, trace_id_of
 
 
 @cache

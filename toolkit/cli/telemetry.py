@@ -17,7 +17,7 @@ from toolkit.errors import RunError, SetupError
 
 if TYPE_CHECKING:
     from toolkit.telemetry import Told
-    from toolkit.telemetry.spans import Span
+    from toolkit.telemetry.span import Span
 
 EVERY_SECONDS = 0.2
 LOG_EVERY_SECONDS = 10.0

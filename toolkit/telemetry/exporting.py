@@ -20,7 +20,8 @@ from toolkit.telemetry.conventions import DEFAULT, conventions
 from toolkit.telemetry.facts import BATCH, Window
 from toolkit.telemetry.points import metrics
 from toolkit.telemetry.sending import Sender, Sent
-from toolkit.telemetry.spans import Span, Telling, row_spans, run_spans
+from toolkit.telemetry.span import Span, Telling
+from toolkit.telemetry.spans import row_spans, run_spans
 
 BATCH_SPANS = 512
 """So many spans, or a few more, are one request: whole rows only."""

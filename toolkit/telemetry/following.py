@@ -22,7 +22,8 @@ from toolkit.telemetry.facts import BATCH, Window
 from toolkit.telemetry.place import Place
 from toolkit.telemetry.points import metrics
 from toolkit.telemetry.sending import Denied, Sender, Sent, Unreachable
-from toolkit.telemetry.spans import Span, Telling, row_spans, run_spans
+from toolkit.telemetry.span import Span, Telling
+from toolkit.telemetry.spans import row_spans, run_spans
 
 LOOK_SECONDS = 2.0
 METRICS_SECONDS = 15.0

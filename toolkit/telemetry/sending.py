@@ -17,7 +17,7 @@ from toolkit.errors import SetupError, ToolkitError
 from toolkit.telemetry.conventions import Conventions
 from toolkit.telemetry.facts import Window
 from toolkit.telemetry.points import Metric
-from toolkit.telemetry.spans import Span
+from toolkit.telemetry.span import Span
 
 SERVICE = "toolkit"
 _EXPORTERS = "opentelemetry.exporter.otlp.proto.http"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from toolkit.finding import Found
+from toolkit.redaction.finding import Found
 
 
 def digits_in_a_row(text: str) -> int:
