@@ -7,7 +7,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from toolkit.cli import batch, demo, fake, health, looking, plan, prices, retention, taking, telemetry
+from toolkit.cli import (
+    batch,
+    compare,
+    demo,
+    fake,
+    gate,
+    health,
+    inbox,
+    looking,
+    plan,
+    prices,
+    retention,
+    taking,
+    telemetry,
+    up,
+)
 from toolkit.cli.ending import BROKEN, explain
 
 
@@ -50,10 +65,14 @@ for name, command in (
     ("demo", demo.demo),
     ("run", batch.run),
     ("resume", batch.resume),
+    ("retry", batch.retry),
+    ("up", up.up),
     ("plan", plan.plan),
     ("runs", looking.runs),
     ("show", looking.show),
     ("sql", looking.sql),
+    ("compare", compare.compare),
+    ("gate", gate.gate),
     ("prices", prices.prices),
     ("fake", fake.fake),
     ("doctor", health.doctor),
@@ -65,3 +84,4 @@ for name, command in (
     ("version", health.version),
 ):
     app.command(name)(command)
+app.add_typer(inbox.inbox, name="inbox")

@@ -43,6 +43,7 @@ def running_server(port: int | None = None) -> Iterator[str]:
             env={**os.environ, **settings},
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # deaf to a terminal's Ctrl-C: flows still have to tell it how they ended
         )
         try:
             _wait_until_up(server, url, log)
