@@ -133,4 +133,4 @@ def sections(text: str) -> dict[str, str]:
 
 def _mark(name: str) -> str:
     """What follows the `<` of an opening or closing mark, as a pattern."""
-    return rf"\s*(?:/\s*)?(?i:{re.escape(name)})\s*>"
+    return rf"[^\w<>]*(?i:{re.escape(name)})[^\w<>]*>"
