@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import platform
 import sys
 import time
@@ -19,6 +18,8 @@ from random import Random
 from types import ModuleType
 
 import coverage
+
+from evals.fuzz.coverage_guided import guided_part
 
 FOLDER = Path(__file__).parent
 DECODING = ("bodies", "http_errors", "openai", "openai_stream", "anthropic", "anthropic_stream")
@@ -47,7 +48,8 @@ def main() -> int:
     told = _report(fuzzing, covered, inputs=inputs, seed=given.seed, seconds=time.perf_counter() - began)
     print(told)
     if not given.quick:
-        (FOLDER / "results.md").write_text(told)
+        results = FOLDER / "results.md"
+        results.write_text(told + guided_part(results.read_text()))
     return 1 if fuzzing.escaped else 0
 
 
@@ -68,6 +70,7 @@ class Fuzzing:
 
     def run(self, inputs: int) -> None:
         from evals.fuzz.mutations import mutated, noise
+        from evals.fuzz.promises import broken
         from toolkit.errors import CallError
         from toolkit.records import Reply
 
@@ -84,8 +87,10 @@ class Fuzzing:
                 decode = self.dialects[response.dialect].decode
                 reply = decode(response.status, headers, response.body, operation=response.operation)
                 self.outcomes["Reply"] += 1
-                if not isinstance(reply, Reply) or (broken := _broken(reply)):
-                    self.escaped.append(f"{broken or reply!r}: {response!r}")
+                if not isinstance(reply, Reply):
+                    self.escaped.append(f"{reply!r}: {response!r}")
+                elif told := broken(reply):
+                    self.escaped.append(f"{told}: {response!r}")
             except CallError as error:
                 self.outcomes[type(error).__name__] += 1
             except BaseException as error:
@@ -94,25 +99,6 @@ class Fuzzing:
             self.slowest = max(self.slowest, took)
             if took > LONGEST_SECONDS:
                 self.escaped.append(f"took {took:.1f} s: {response!r:.500}")
-
-
-def _broken(reply: object) -> str:
-    """Which promise of a Reply this one breaks."""
-    from toolkit.records import Reply
-
-    assert isinstance(reply, Reply)
-    usage = reply.usage
-    for parts, whole in (
-        ((usage.cache_read_input_tokens, usage.cache_write_input_tokens), usage.input_tokens),
-        ((usage.reasoning_output_tokens,), usage.output_tokens),
-    ):
-        if whole is not None and sum(part or 0 for part in parts) > whole:
-            return "parts of the usage are more than the whole"
-    if reply.confidence is not None and not 0 <= reply.confidence <= 1:
-        return "the confidence is no probability"
-    if not all(math.isfinite(number) for vector in reply.vectors for number in vector):
-        return "a vector is not finite"
-    return ""
 
 
 def _covered(measuring: coverage.Coverage) -> float:

@@ -31,6 +31,7 @@ _USAGE = {
     "prompt_tokens": 120,
     "completion_tokens": 30,
     "total_tokens": 150,
+    "cost": 0.0125,
     "prompt_tokens_details": {"cached_tokens": 100, "cache_write_tokens": 10},
     "completion_tokens_details": {"reasoning_tokens": 20},
 }
@@ -124,6 +125,7 @@ _ERRORS: tuple[tuple[int, Any], ...] = (
     (200, {"error": {"message": "upstream", "code": 503}}),
     (200, {"error": {"message": "upstream", "code": "503"}}),
     (200, {"type": "error", "error": {"type": "rate_limit_error", "message": "x"}}),
+    (200, {"choices": [{"message": {"content": "ha"}, "error": {"code": 502, "message": "upstream is gone"}}]}),
     (302, {}),
 )
 

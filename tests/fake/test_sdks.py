@@ -1,20 +1,19 @@
 """The official SDKs take what the server sends: their own parsers read its answers, their own errors its faults.
 
-They live in an environment of their own, made from `sdks.lock`; TOOLKIT_SDKS names a folder to keep it in.
+They live in an environment of their own, made from `sdks.lock`.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-import venv
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from tests.environments import installed
 from toolkit import fake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -37,16 +36,7 @@ ANTHROPIC_ERRORS = OPENAI_ERRORS | {"503": "ServiceUnavailableError", "529": "Ov
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter that has both SDKs, at the versions and hashes of the lock."""
-    kept = os.environ.get("TOOLKIT_SDKS")
-    root = Path(kept) if kept else tmp_path_factory.mktemp("sdks")
-    folder = root / sha256(LOCK.read_bytes()).hexdigest()[:16]
-    found = folder / "bin" / "python"
-    if not (folder / "whole").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        install = [str(found), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, "--require-hashes", "-r", str(LOCK)], check=True)
-        (folder / "whole").touch()
-    return found
+    return installed(LOCK, tmp_path_factory.mktemp("sdks"))
 
 
 @pytest.fixture(scope="module")

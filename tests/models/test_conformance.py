@@ -1,9 +1,8 @@
-"""What every provider owes the engine, whatever it is: a Reply or a CallError, counts that add up, a quiet end."""
+"""Every provider of ours keeps the laws that plug-ins are held to, and each law notices who breaks it."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,44 +10,20 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.models.loopback import ASKED, EMBED, chat, spec
+from tests.models.loopback import chat, spec
 from toolkit.errors import CallError, RateLimited
 from toolkit.examples import support
 from toolkit.fleet import Fleet
-from toolkit.messages import Data, Media, Message, Text, ToolResult, ToolSpec
+from toolkit.messages import Text
 from toolkit.models import openai
+from toolkit.models.conformance import ProviderConformance
 from toolkit.models.http import HttpModel
 from toolkit.models.spec import ModelSpec, Provider
 from toolkit.records import Reply, Request, Usage
 from toolkit.serving import app
 
 SUPPORT = Path(support.__file__).parent / "models.toml"
-TYPED = {"type": "object", "properties": {"intent": {"type": "string"}, "urgent": {"type": "boolean"}}}
-
-
-def told(*sections: tuple[str, str], **options: Any) -> Request:
-    parts = tuple(Data(name, text, name) for name, text in sections)
-    return Request(messages=(Message("system", (Text("Do it."),)), Message("user", parts)), **options)
-
-
-REQUESTS = {
-    "words": ASKED,
-    "typed": told(("ticket", "Where is my parcel L-20568? It cost 79,00 €."), output_schema=TYPED),
-    "typed oddly": told(
-        ("ticket", "x"), output_schema={"type": "object", "properties": {"zz": {"$ref": "#/$defs/no"}}}
-    ),
-    "typed as a list": told(("ticket", "x"), output_schema={"type": "array"}),
-    "many sections": told(("question", "How many?"), ("table", "create table"), ("today", "x"), ("query_id", "q1")),
-    "texts": EMBED,
-    "no texts": Request(operation="embeddings"),
-    "nothing": Request(),
-    "an empty message": Request(messages=(Message("user", ()),)),
-    "blank": Request(messages=(Message("user", (Text(" "),)),)),
-    "long": told(("ticket", "parcel late " * 2000), output_schema=TYPED),
-    "any script": told(("ticket", "Où est 📦? 荷物はどこ \x00 \u202e"), output_schema=TYPED),
-    "attachment": Request(messages=(Message("user", (Media("image/png", "aGk="),)),)),
-    "tools": Request(messages=(Message("tool", (ToolResult("1", "t", "x"),)),), tools=(ToolSpec("t", "d"),)),
-}
+LAWS = [name for name in vars(ProviderConformance) if name.startswith("test_")]
 
 
 def embedded(name: str) -> Callable[[Path], Provider]:
@@ -105,38 +80,97 @@ PROVIDERS: dict[str, Callable[[Path], Provider]] = {
 }
 
 
-async def outcomes(provider: Provider) -> dict[str, Reply | CallError]:
-    found: dict[str, Reply | CallError] = {}
-    for name, request in REQUESTS.items():
-        try:
-            found[name] = await provider.send(request)
-        except CallError as error:
-            found[name] = error
-    await provider.close()
-    await provider.close()
-    return found
-
-
+@pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("kind", PROVIDERS)
-def test_a_provider_gives_a_reply_or_a_call_error_and_ends_quietly_twice(kind: str, tmp_path: Path) -> None:
-    for name, outcome in asyncio.run(outcomes(PROVIDERS[kind](tmp_path))).items():
-        if isinstance(outcome, CallError):
-            assert str(outcome), name
-        else:
-            check(REQUESTS[name], outcome)
+def test_every_provider_keeps_every_law(kind: str, law: str, tmp_path: Path) -> None:
+    class Ours(ProviderConformance):
+        def provider(self) -> Provider:
+            return PROVIDERS[kind](tmp_path)
+
+    getattr(Ours(), law)()
 
 
-def check(request: Request, reply: Reply) -> None:
-    """What holds of every reply."""
-    usage = reply.usage
-    assert usage.input_tokens is None or usage.input_tokens >= 0
-    for parts, whole in (
-        ((usage.cache_read_input_tokens, usage.cache_write_input_tokens), usage.input_tokens),
-        ((usage.reasoning_output_tokens,), usage.output_tokens),
-    ):
-        assert whole is None or sum(part or 0 for part in parts) <= whole
-    assert reply.confidence is None or 0 <= reply.confidence <= 1
-    assert all(math.isfinite(number) for vector in reply.vectors for number in vector)
-    if reply.vectors:
-        assert len(reply.vectors) == len(request.inputs)
-        assert len({len(vector) for vector in reply.vectors}) == 1
+# -------------------------------------------------------------------------------------------------- who breaks a law
+class Careless:
+    """A provider that breaks what it is told to."""
+
+    def __init__(self, breaks: Callable[[Request], Any] = lambda _: Reply(parts=(Text("x"),))) -> None:
+        self.breaks = breaks
+        self.closed = 0
+
+    async def send(self, request: Request) -> Reply:
+        found: Reply = self.breaks(request)
+        return found
+
+    async def close(self) -> None:
+        return None
+
+
+class Stubborn(Careless):
+    async def send(self, request: Request) -> Reply:
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            raise CallError("somebody cancelled me") from None
+        return Reply(parts=(Text("x"),), vectors=((0.5,),) * len(request.inputs))
+
+
+class Loud(Careless):
+    async def close(self) -> None:
+        self.closed += 1
+        if self.closed > 1:
+            raise RuntimeError("closed already")
+
+
+class Mixing(Careless):
+    """Keeps what it was asked last in a place that all its calls share."""
+
+    asked: Request
+
+    async def send(self, request: Request) -> Reply:
+        self.asked = request
+        await asyncio.sleep(0)
+        return Reply(vectors=((0.5,),) * len(self.asked.inputs))
+
+
+def changes(request: Request) -> Reply:
+    object.__setattr__(request, "seed", 1)
+    return Reply()
+
+
+def raises(_: Request) -> Reply:
+    raise KeyError("x")
+
+
+BREAKING: list[tuple[str, Callable[[], Provider]]] = [
+    ("a_call_error", lambda: Careless(raises)),
+    ("a_call_error", lambda: Careless(lambda _: "words")),
+    ("a_call_error", lambda: Careless(lambda _: CallError("returned, not raised"))),
+    ("of_its_kind", lambda: Careless(lambda _: Reply(parts=("words",)))),  # type: ignore[arg-type]
+    ("of_its_kind", lambda: Careless(lambda _: Reply(vectors=((0.5,),) * 3))),
+    ("of_its_kind", lambda: Careless(lambda request: Reply(vectors=((float("nan"),),) * len(request.inputs)))),
+    ("of_its_kind", lambda: Careless(lambda _: Reply(value=object(), vectors=()))),
+    ("adds_up", lambda: Careless(lambda _: Reply(usage=Usage(-1)))),
+    ("adds_up", lambda: Careless(lambda _: Reply(usage=Usage(5, 5, 6)))),
+    ("adds_up", lambda: Careless(lambda _: Reply(confidence=1.5))),
+    ("adds_up", lambda: Careless(lambda _: Reply(cost_usd=float("nan")))),
+    ("at_once", Mixing),
+    ("a_cancelled_call", Stubborn),
+    ("left_as_it_was", lambda: Careless(changes)),
+    ("closes_quietly", Loud),
+]
+
+
+@pytest.mark.parametrize(("law", "make"), BREAKING, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_law_notices_who_breaks_it(law: str, make: Callable[[], Provider]) -> None:
+    class Theirs(ProviderConformance):
+        def provider(self) -> Provider:
+            return make()
+
+    (name,) = [name for name in LAWS if law in name]
+    with pytest.raises((AssertionError, RuntimeError, TypeError)):  # orjson says what it cannot write
+        getattr(Theirs(), name)()
+
+
+def test_every_law_is_broken_by_somebody() -> None:
+    assert {name for name in LAWS for law, _ in BREAKING if law in name} == set(LAWS)

@@ -219,7 +219,8 @@ def test_a_workflow_answers_alike_over_http_by_another_fleet_file_alone(
 ) -> None:
     _, url = server
     there = tmp_path / "models.http.toml"
-    there.write_text((FOLDER / "models.http.toml").read_text().replace("http://127.0.0.1:8631/v1", url))
+    served = (FOLDER / "models.http.toml").read_text().replace("http://127.0.0.1:8631/v1", url)
+    there.write_text(served.replace("[models.embedder]", "[models.embedder]\nbatch = 1"))  # alike to the last digit
     far, calls = answers(tk.Fleet.load(there), tmp_path / "far")
     near, calls_near = answers(tk.Fleet.load(FOLDER / "models.toml"), tmp_path / "near")
     assert len(near) > ROWS * 5

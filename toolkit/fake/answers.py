@@ -45,7 +45,8 @@ def answer(asked: Asked, line: Line | None = None, *, must_call: bool = False) -
         entered = sum(max(1, tokens_in(text)) for text in asked.request.inputs)
         return Said(Reply(vectors=vectors, usage=Usage(entered, 0), response_model=asked.profile.name))
     if line is None and (must_call or calls_tool(asked)):
-        return Said(_reply(asked, (_call(asked),), reason="tool_calls"))
+        calls = tuple(_call(asked, number) for number in range(asked.profile.calls_at_once))
+        return Said(_reply(asked, calls, reason="tool_calls"))
     schema = asked.schema
     if schema is None:
         text = _scripted(line.answer) if line is not None else free_text(asked)
@@ -156,15 +157,19 @@ def _cut(asked: Asked, text: str, *, confidence: float) -> Reply:
     return _reply(asked, (Text(text),), reason=reason, confidence=confidence)
 
 
-def _call(asked: Asked) -> ToolCall:
-    chance = dice("call", asked.seed, asked.profile.name, asked.hash)
+def _call(asked: Asked, number: int) -> ToolCall:
+    """Another call of the reply; the first is the same, however many follow."""
+    which = (number,) if number else ()
+    chance = dice("call", asked.seed, asked.profile.name, asked.hash, *which)
     tool = chance.choice(asked.tools)
     schema = {"type": "object", **tool.parameters}
     try:
         arguments = satisfying(schema, dice=chance, words=_words(asked.question))
     except Unsatisfiable as error:
         raise InvalidRequest(f"Invalid schema for function {tool.name!r}: {error}") from error
-    return ToolCall(f"call_{asked.id}", tool.name, arguments if isinstance(arguments, dict) else {})
+    return ToolCall(
+        "_".join(map(str, ("call", asked.id, *which))), tool.name, arguments if isinstance(arguments, dict) else {}
+    )
 
 
 def _reply(asked: Asked, parts: tuple[Part, ...], *, reason: str, confidence: float | None = None) -> Reply:

@@ -57,7 +57,8 @@ class Profile:
     Times are seconds; `latency_seconds` is the median of a log-normal time whose logarithm's deviation is
     `latency_spread`. `faults` maps a kind to its rate. `limit_seconds` is the time over which a minute's limits may be
     used up at once. `cached_share` is the part of the input told as read from a cache, `quality` the probability that a
-    typed answer is right, `answer_tokens` the length of free text (0: a few words).
+    typed answer is right, `answer_tokens` the length of free text (0: a few words), `calls_at_once` the number of calls
+    in a reply that calls tools.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Profile:
     quality: float = 1.0
     structured: Literal["yes", "ignored", "refused"] = "yes"
     tools: Literal["never", "sometimes", "first-turn", "always"] = "never"
+    calls_at_once: int = 1
     capabilities: tuple[str, ...] = ("chat", "json", "tools", "embed")
     dimensions: int = 16
 

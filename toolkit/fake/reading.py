@@ -21,7 +21,10 @@ from toolkit.records import Json
 
 _OUTAGE = re.compile(r"\s*([\d.]+)\s*-\s*([\d.]+)\s*(?:/\s*([\d.]+)\s*)?(?:=\s*(\w+)\s*)?")
 _AT_MOST_ONE = ("cached_share", "quality")
-_POSITIVE = ("tokens_per_second", "requests_per_minute", "tokens_per_minute", "limit_seconds", "window", "dimensions")
+_POSITIVE = (
+    "tokens_per_second", "requests_per_minute", "tokens_per_minute", "limit_seconds", "window", "dimensions",
+    "calls_at_once",
+)  # fmt: skip
 _PATHS = ("log", "counts", "fleet")
 
 

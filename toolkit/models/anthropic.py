@@ -1,7 +1,8 @@
 """Anthropic's dialect, the Messages API: `encode` a Request, `decode` a Reply. Pure; `http` holds the client.
 
 Source: Anthropic's API reference for messages. Here `usage.input_tokens` leaves out what the cache read and wrote; a
-Reply counts them in. The schema of an output goes out as `output_config`, or in words where `structured = false`.
+Reply counts them in. The schema of an output goes out as `output_config`, or in words where `structured = false`;
+`body` is a table of further fields, which win over what is encoded here.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def encode(request: Request, spec: ModelSpec) -> bytes:
         body["thinking"] = thinking
     if spec.settings.get("stream", False):
         body["stream"] = True
-    return orjson.dumps(body)
+    return orjson.dumps({**body, **spec.body})
 
 
 def _turns(messages: tuple[Message, ...]) -> list[dict[str, Json]]:
@@ -82,6 +83,7 @@ def _turns(messages: tuple[Message, ...]) -> list[dict[str, Json]]:
     turns = []
     for is_assistant, group in groupby(spoken, key=lambda message: message.role == "assistant"):
         blocks = [block for message in group for block in _blocks(message)]
+        blocks.sort(key=lambda block: block["type"] != "tool_result")  # which must come first; all else stays in order
         if blocks:
             turns.append({"role": "assistant" if is_assistant else "user", "content": blocks})
     return turns

@@ -28,7 +28,9 @@ class FunctionModel:
             answer = self.function(request)
             if inspect.isawaitable(answer):
                 answer = await answer
-            return answer if isinstance(answer, Reply) else text_reply(request, answer)
+            reply = answer if isinstance(answer, Reply) else text_reply(request, answer)
+            reply.text.encode()  # half a character could not go on record
+            return reply
         except CallError:
             raise
         except Exception as error:

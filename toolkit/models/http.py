@@ -12,7 +12,8 @@ from types import ModuleType
 
 import httpx
 
-from toolkit.errors import CallError, FleetError, InvalidRequest, InvalidResponse, TimedOut, Unavailable
+from toolkit.errors import CallError, InvalidRequest, InvalidResponse, TimedOut, Unavailable
+from toolkit.models.addressing import address_of
 from toolkit.models.spec import ModelSpec
 from toolkit.models.transport import AiohttpTransport
 from toolkit.records import Reply, Request
@@ -23,19 +24,13 @@ LONGEST_BODY = 64 * 1024 * 1024
 class HttpModel:
     """A model behind HTTP. `dialect` is a module with `path`, `headers`, `encode` and `decode`.
 
-    Raises FleetError where the endpoint is no URL or the key is missing.
+    Raises FleetError where the endpoint is no URL, or a key or header is missing or cannot be sent.
     """
 
     def __init__(self, spec: ModelSpec, dialect: ModuleType, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.spec = spec
         self.dialect = dialect
-        self.endpoint = _endpoint(spec)
-        self.headers = {
-            "content-type": "application/json",
-            "accept": "application/json, text/event-stream",
-            "accept-encoding": "gzip",
-            **dialect.headers(spec.key()),
-        }
+        self.address = address_of(spec, dialect)
         self.transport = transport or AiohttpTransport()
 
     async def send(self, request: Request) -> Reply:
@@ -45,7 +40,7 @@ class HttpModel:
             content = self.dialect.encode(request, self.spec)
         except TypeError as error:
             raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
-        outgoing = httpx.Request("POST", self.endpoint + path, headers=self.headers, content=content)
+        outgoing = httpx.Request("POST", self.address.url(path), headers=self.address.headers, content=content)
         try:
             async with asyncio.timeout(self.spec.timeout_seconds):
                 response = await self.transport.handle_async_request(outgoing)
@@ -63,7 +58,7 @@ class HttpModel:
         await self.transport.aclose()
 
     def _failure(self, error: Exception) -> CallError:
-        where = self.spec.endpoint
+        where = self.address.base
         if isinstance(error, TimeoutError | httpx.TimeoutException):
             return TimedOut(f"no whole answer from {where} within {self.spec.timeout_seconds:g} s")
         if isinstance(error, httpx.DecodingError):
@@ -83,18 +78,3 @@ async def _body(response: httpx.Response) -> bytes:
     finally:
         await response.aclose()
     return b"".join(found)
-
-
-def _endpoint(spec: ModelSpec) -> str:
-    example = "e.g. http://127.0.0.1:8000/v1"
-    if not spec.endpoint:
-        raise FleetError(f"model {spec.name!r}: provider {spec.provider!r} needs an endpoint, {example}")
-    try:
-        url = httpx.URL(spec.endpoint)
-    except httpx.InvalidURL as error:
-        raise FleetError(
-            f"model {spec.name!r}: endpoint {spec.endpoint!r} is no URL ({error}); write {example}"
-        ) from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise FleetError(f"model {spec.name!r}: endpoint {spec.endpoint!r} must be an http or https URL, {example}")
-    return spec.endpoint.rstrip("/")

@@ -26,6 +26,7 @@ OVERFLOW_SIGNS = (
     "context window",
     "too many tokens",
     "prompt is too long",
+    "available context size",
 )
 FILTER_SIGNS = ("content_filter", "content management policy", "content_policy_violation", "content filtering policy")
 ERROR_OF_STATUS: Mapping[int, type[CallError]] = {
@@ -68,7 +69,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
     words = _error_words(body)
     message = f"HTTP {status}: {words}"
     lowered = words.lower()
-    if status in (400, 413, 422) and any(sign in lowered for sign in OVERFLOW_SIGNS):
+    if status in (400, 413, 422, 500) and any(sign in lowered for sign in OVERFLOW_SIGNS):
         return ContextOverflow(message)
     if status == 400 and any(sign in lowered for sign in FILTER_SIGNS):
         return ContentFiltered(message)
@@ -92,14 +93,25 @@ def status_in(error: Json) -> int:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by the Retry-After header: a number, or a date (RFC 9110, 10.2.3). None where absent or odd."""
-    value = headers.get("retry-after")
+    """Seconds to wait: by retry-after-ms, or by Retry-After, a number or a date (RFC 9110, 10.2.3).
+
+    None where absent or odd. LiteLLM's proxy passes its provider's word on under a name of its own.
+    """
+    exact = _seconds(headers.get("retry-after-ms", ""))
+    if exact is not None:
+        return exact / 1000
+    value = headers.get("retry-after") or headers.get("llm_provider-retry-after")
     if value is None:
         return None
+    seconds = _seconds(value)
+    return _seconds_until(value) if seconds is None else seconds
+
+
+def _seconds(value: str) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
-        return _seconds_until(value)
+        return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 

@@ -1,13 +1,14 @@
 """The OpenAI-compatible dialect: `encode` a Request, `decode` a Reply. Pure; `http` holds the client.
 
 Source: OpenAI's API reference for chat completions and embeddings, as many other servers speak it (vLLM, Ollama,
-llama.cpp, LiteLLM). The schema of an output goes out as `response_format`, or in words where `structured = false`.
+llama.cpp, LiteLLM). The schema of an output goes out as `response_format`, or in words where `structured = false`;
+`body` is a table of further fields, which win over what is encoded here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -20,6 +21,9 @@ from toolkit.models.openai_stream import assembled
 from toolkit.models.spec import ModelSpec
 from toolkit.models.wording import schema_in_words
 from toolkit.records import Json, Reply, Request, Usage
+
+AUDIO: Mapping[str, str] = {"mpeg": "mp3", "x-wav": "wav"}
+"""Their words for formats of sound."""
 
 
 # ------------------------------------------------------------------------------------------------------------ encode
@@ -36,7 +40,7 @@ def headers(key: str | None) -> dict[str, str]:
 def encode(request: Request, spec: ModelSpec) -> bytes:
     """The body of the HTTP request."""
     if request.operation == "embeddings":
-        return orjson.dumps({"model": spec.model, "input": list(request.inputs)})
+        return orjson.dumps({"model": spec.model, "input": list(request.inputs), **spec.body})
     structured = bool(spec.settings.get("structured", True))
     body: dict[str, Json] = {"model": spec.model, "messages": _messages(request, structured)}
     limit = request.max_output_tokens or spec.max_output_tokens
@@ -57,20 +61,27 @@ def encode(request: Request, spec: ModelSpec) -> bytes:
         body["logprobs"] = True
     if spec.settings.get("stream", False):
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return orjson.dumps(body)
+    return orjson.dumps({**body, **spec.body})
 
 
 def _messages(request: Request, structured: bool) -> list[dict[str, Json]]:
-    messages = [_message(message) for message in request.messages]
+    messages = [encoded for message in request.messages for encoded in _encoded(message)]
     if request.output_schema is not None and not structured:
         messages.append({"role": "system", "content": schema_in_words(request.output_schema)})
     return messages
 
 
+def _encoded(message: Message) -> Iterator[dict[str, Json]]:
+    """One message; more where it tells the results of tools, each of which is a message here, before other words."""
+    results = [part for part in message.parts if isinstance(part, ToolResult)]
+    for result in results:
+        yield {"role": "tool", "tool_call_id": result.id, "content": result.text}
+    others = tuple(part for part in message.parts if not isinstance(part, ToolResult))
+    if others or not results:
+        yield _message(Message("user" if message.role == "tool" else message.role, others))
+
+
 def _message(message: Message) -> dict[str, Json]:
-    result = next((part for part in message.parts if isinstance(part, ToolResult)), None)
-    if result is not None:
-        return {"role": "tool", "tool_call_id": result.id, "content": result.text}
     calls = [
         {
             "id": part.id,
@@ -92,10 +103,21 @@ def _content(message: Message) -> Json:
     content: list[dict[str, Json]] = []
     for part in message.parts:
         if isinstance(part, Media):
-            content.append({"type": "image_url", "image_url": {"url": f"data:{part.media_type};base64,{part.data}"}})
+            content.append(_attached(part))
         elif isinstance(part, Text | Data):
             content.append({"type": "text", "text": render(part)})
     return content
+
+
+def _attached(media: Media) -> dict[str, Json]:
+    """An attachment: sound as `input_audio`, an image as its URL, anything else as a file."""
+    kind, _, form = media.media_type.partition("/")
+    url = f"data:{media.media_type};base64,{media.data}"
+    if kind == "audio":
+        return {"type": "input_audio", "input_audio": {"data": media.data, "format": AUDIO.get(form, form)}}
+    if kind == "image":
+        return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "file", "file": {"filename": f"attachment.{form}", "file_data": url}}
 
 
 # ------------------------------------------------------------------------------------------------------------ decode
@@ -118,6 +140,8 @@ def _chat(content: dict[str, Any]) -> Reply:
     if not choices:
         raise InvalidResponse("the reply has no choices")
     choice = choices[0]
+    if choice.get("error"):
+        raise error_of(status_in(choice["error"]), {}, orjson.dumps(choice))
     message = choice["message"]
     reason = choice.get("finish_reason")
     text = _text_of(message.get("content"))

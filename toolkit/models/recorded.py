@@ -71,10 +71,13 @@ def _outcomes(table: Path, key: str, dataset: str | None) -> Mapping[str, Mappin
 
     columns = f'"{key}", model, response, score, cost_usd, input_tokens, output_tokens, latency_s'
     where = "" if dataset is None else "where dataset = ?"
+    source = f"'{table}'"
+    if table.suffix.lower() == ".csv":  # "yes" and "007" are words, whatever they look like
+        source = f"read_csv('{table}', types = {{'{key}': 'varchar', 'model': 'varchar', 'response': 'varchar'}})"
     try:
         with duckdb.connect() as connection:
             rows = connection.execute(
-                f"select {columns} from '{table}' {where}", [] if dataset is None else [dataset]
+                f"select {columns} from {source} {where}", [] if dataset is None else [dataset]
             ).fetchall()
     except duckdb.Error as error:
         raise FleetError(f"cannot read recorded outcomes from {table}: {error}") from error

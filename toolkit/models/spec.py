@@ -20,7 +20,8 @@ class ModelSpec:
     """A member of the fleet.
 
     `name` is the word that workflows use, `model` the one that the provider knows; `window` and `max_output_tokens`
-    are tokens; `concurrency` bounds the calls in flight; `timeout_seconds` bounds one attempt; `settings` are the
+    are tokens; `concurrency` bounds the calls in flight of one process, the limits per minute those of all that share
+    a journal, `batch` the texts of one call for vectors; `timeout_seconds` bounds one attempt; `settings` are the
     provider's own, `folder` is where their relative paths start.
     """
 
@@ -34,6 +35,9 @@ class ModelSpec:
     max_output_tokens: int | None = None
     capabilities: frozenset[str] = frozenset({"chat", "json"})
     concurrency: int = 64
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    batch: int = 64
     timeout_seconds: float = 60.0
     settings: Mapping[str, Json] = field(default_factory=dict)
     folder: Path = Path()
@@ -51,6 +55,14 @@ class ModelSpec:
     def identity(self) -> str:
         """Who answers, as part of an answer's key: not where it is reached or what it costs."""
         return f"{self.name}={self.provider}:{self.model}"
+
+    @property
+    def body(self) -> Mapping[str, Json]:
+        """Fields that the settings add to the body of each request; they win over what the dialect encodes."""
+        more = self.settings.get("body", {})
+        if not isinstance(more, Mapping):
+            raise FleetError(f"model {self.name!r}: settings.body is a table of fields, not {more!r}")
+        return more
 
     def key(self) -> str | None:
         """The API key out of the environment; never stored. Raises FleetError where it is declared and missing."""
