@@ -1,0 +1,1 @@
+"""What gates hold: several processes, one journal, models that have limits or are dead. `python -m evals.gates`."""
