@@ -21,6 +21,7 @@ State = Literal["answered", "withheld", "erased", "skipped", "parked", "failed"]
 
 BATCH_ROW = "*"
 DONE = ("answered", "set_aside")
+FIT = "/fit"
 
 
 @dataclass(frozen=True)
@@ -122,15 +123,18 @@ def facts_of(history: History, run_id: str) -> Facts:
     """The facts of a run on record."""
     ((_, _, _, total, _),) = history.sql(questions.PLAN_RUN, run_id=run_id).rows
     rows = history.sql(questions.PLAN_ROWS, run_id=run_id).rows
+    settled = history.sql(questions.PLAN_SETTLED, run_id=run_id).rows
+    names = {step for _, step, _, _, _ in settled}
+    fits = {f"{name}{FIT}" for name in names}  # what a fitting strategy asked on the way to its step
     found = [
         Settled(row_id, step, turn, state, model is not None)
-        for row_id, step, turn, model, state in history.sql(questions.PLAN_SETTLED, run_id=run_id)
+        for row_id, step, turn, model, state in settled
+        if step not in fits
     ]
-    names = {each.step for each in found}
     asked: dict[str, Asked] = {}
     for step, calls, asked_rows, cost_usd, unpriced in history.sql(questions.PLAN_ASKED, run_id=run_id):
-        base = step.removesuffix("/route")
-        name = base if base in names else step  # what a router asks is paid for by its step
+        base = step.removesuffix("/route").removesuffix(FIT)
+        name = base if base in names else step  # what a router or a fitting strategy asks is paid for by its step
         before = asked.get(name, Asked(0, 0, 0.0))
         cost = None if unpriced or before.cost_usd is None else before.cost_usd + (cost_usd or 0.0)
         asked[name] = Asked(before.calls + calls, max(before.rows, asked_rows), cost)

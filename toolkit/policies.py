@@ -1,96 +1,32 @@
 """What to do next about a request: pure values over the facts, joined by `|`, the first opinion wins.
 
-    policy(facts) -> Try | Accept | Park | GiveUp | None
+    policy(facts) -> Try | Accept | Park | GiveUp | Wait | None
 
 `None` is no opinion. `decide` adds the last word that every policy ends with: try the choice, accept what came, give
-up on an error. A ladder only orders; `Escalate` alone climbs it.
+up on an error. A ladder only orders; `Escalate` alone climbs it. While an attempt is under way, `Hedge` alone may have
+another one made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
 
-from toolkit.errors import InvalidOutput
-from toolkit.records import Attempt, Decision
+from toolkit.context import CannotFit
+from toolkit.errors import ContextOverflow, InvalidOutput
+from toolkit.moves import Accept as Accept
+from toolkit.moves import Facts as Facts
+from toolkit.moves import Flight as Flight
+from toolkit.moves import GiveUp as GiveUp
+from toolkit.moves import Move as Move
+from toolkit.moves import Park as Park
+from toolkit.moves import Try as Try
+from toolkit.moves import Wait as Wait
+from toolkit.records import Attempt
 
-
-# ------------------------------------------------------------------------------------------------------------- moves
-@dataclass(frozen=True, slots=True)
-class Try:
-    """Ask `model`, `after` seconds from now. `repair` is an error that the model is shown with its own answer."""
-
-    model: str
-    after: float = 0.0
-    why: str = "first choice"
-    repair: Attempt | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """This attempt is the answer."""
-
-    attempt: Attempt
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Park:
-    """Leave the question to a person and go on with the batch."""
-
-    model: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Set the row aside."""
-
-    why: str
-
-
-Move = Try | Accept | Park | GiveUp
-
-
-# ------------------------------------------------------------------------------------------------------------- facts
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a policy looks at: the decision, finished attempts, those in flight (model names), seconds since the
-    request was made, what it cost so far, and a draw between 0 and 1 for jitter."""
-
-    decision: Decision
-    attempts: tuple[Attempt, ...] = ()
-    in_flight: tuple[str, ...] = ()
-    persons: frozenset[str] = frozenset()
-    now: float = 0.0
-    spent_usd: float = 0.0
-    draw: float = 0.5
-
-    @property
-    def last(self) -> Attempt | None:
-        return self.attempts[-1] if self.attempts else None
-
-    def expected_usd(self, model: str) -> float | None:
-        """What the decision reckons that an attempt at `model` costs; None where nobody knows its price."""
-        return next((c.expected_cost_usd for c in self.decision.candidates if c.model == model), None)
-
-    def tries(self, model: str) -> int:
-        return sum(attempt.model == model for attempt in self.attempts)
-
-    def best(self) -> Attempt | None:
-        """The answer with the highest quality so far; the later of two alike."""
-        fine = [attempt for attempt in self.attempts if attempt.ok]
-        return max(fine, key=lambda a: (-1.0 if a.quality is None else a.quality, a.number), default=None)
-
-    def above(self, model: str) -> str | None:
-        """The next rung above `model` in the decision's order that has not been tried."""
-        order = self.decision.order
-        rungs = order[order.index(model) + 1 :] if model in order else order
-        return next((rung for rung in rungs if not self.tries(rung)), None)
-
-    def ask(self, model: str, why: str) -> Move:
-        """A move to `model`: a person is left the question, anyone else is tried."""
-        return Park(model, why) if model in self.persons else Try(model, why=why)
+if TYPE_CHECKING:
+    from tenacity.wait import wait_base
 
 
 class Policy:
@@ -103,31 +39,65 @@ class Policy:
         """What this policy makes of a move that somebody proposes. Most let it be."""
         return move
 
+    @property
+    def watches(self) -> bool:
+        """Whether it may have something to say while an attempt is under way."""
+        return False
+
+    def meanwhile(self, facts: Facts) -> Try | Wait | None:
+        """What it says while attempts are under way: one more, or how long until it will know."""
+        return None
+
     def __or__(self, other: Policy) -> Policy:
         return Joined((*_parts(self), *_parts(other)))
 
 
 @dataclass(frozen=True)
 class Joined(Policy):
-    """Policies in turn; the first that has an opinion."""
+    """Policies in turn; the first that has an opinion. One that would wait for a shut gate gives way to a later one
+    that asks a model which can be asked now."""
 
     parts: tuple[Policy, ...]
 
     def __call__(self, facts: Facts) -> Move | None:
-        return next((move for part in self.parts if (move := part(facts)) is not None), None)
+        said = (move for part in self.parts if (move := part(facts)) is not None)
+        first = next(said, None)
+        if not isinstance(first, Try) or first.model not in facts.gates:
+            return first
+        return next((move for move in said if isinstance(move, Try) and move.model not in facts.gates), first)
 
     def bound(self, move: Move, facts: Facts) -> Move:
         for part in self.parts:
             move = part.bound(move, facts)
         return move
 
+    @property
+    def watches(self) -> bool:
+        return any(part.watches for part in self.parts)
+
+    def meanwhile(self, facts: Facts) -> Try | Wait | None:
+        said = [move for part in self.parts if (move := part.meanwhile(facts)) is not None]
+        return next((move for move in said if isinstance(move, Try)), said[0] if said else None)
+
     def __repr__(self) -> str:
         return " | ".join(map(repr, self.parts))
 
 
 def decide(policy: Policy, facts: Facts) -> Move:
-    """The next move: the policy's opinion, else the last word, within the policy's bounds."""
-    return policy.bound(policy(facts) or _last_word(facts), facts)
+    """The next move: the policy's opinion, else the last word, within the policy's bounds and the run's budgets.
+
+    While attempts are under way, an answer that the policy finds nothing wrong with ends it; anything else waits for
+    them, unless the policy wants one more.
+    """
+    if not facts.in_flight:
+        return _affordable(policy.bound(policy(facts) or _last_word(facts), facts), facts)
+    if facts.last is not None and facts.last.ok and policy(facts) is None:
+        return Accept(facts.last)
+    more = policy.meanwhile(facts)
+    if not isinstance(more, Try):
+        return more or Wait()
+    bounded = policy.bound(more, facts)
+    return bounded if isinstance(bounded, Try) and more.model not in facts.denied else Wait()
 
 
 # ---------------------------------------------------------------------------------------------------------- policies
@@ -139,17 +109,24 @@ class Once(Policy):
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Retry(Policy):
     """The same model again after an error that may pass, at most `times` times.
 
-    The wait is the provider's Retry-After where told, else exponential from `base` up to `longest` seconds, the upper
-    half of it at random (equal jitter, drawn by the loop).
+    The wait is the provider's Retry-After where told, else exponential from `base` up to `longest` seconds, or by one
+    of tenacity's strategies, say `wait=tenacity.wait_incrementing(1, 2)`; the upper half of it is at random (equal
+    jitter, drawn by the loop: tenacity's own would draw from `random`, and could not be replayed). A shut gate is
+    waited for as well. Where all that takes longer than `patience` seconds, there is no opinion: others go on.
     """
 
     times: int = 2
     base: float = 0.5
     longest: float = 30.0
+    patience: float = 120.0
+    wait: wait_base | None = None
+
+    def __post_init__(self) -> None:
+        _told_wait(self.wait)
 
     def __call__(self, facts: Facts) -> Move | None:
         last = facts.last
@@ -160,12 +137,36 @@ class Retry(Policy):
             return None
         wait = last.error.retry_after
         if wait is None:
-            ceiling = min(self.longest, self.base * 2 ** (tries - 1))
-            wait = ceiling * (0.5 + 0.5 * facts.draw)
+            wait = self._ceiling(tries) * (0.5 + 0.5 * facts.draw)
+        wait = max(wait, facts.gates.get(last.model, 0.0))
+        if wait > self.patience:
+            return None
         return Try(last.model, after=wait, why=f"retry {tries} after {last.error.error_type}")
 
+    def _ceiling(self, tries: int) -> float:
+        """The longest wait after that many tries, by tenacity's formula."""
+        import tenacity
+
+        strategy = self.wait or tenacity.wait_exponential(multiplier=self.base, max=self.longest)
+        state = tenacity.RetryCallState(cast(Any, None), None, (), {})
+        state.attempt_number = tries
+        return float(strategy(state))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Retry) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
     def __repr__(self) -> str:
-        return _call("Retry", self.times, base=(self.base, 0.5), longest=(self.longest, 30.0))
+        known = _call(
+            "Retry",
+            self.times,
+            base=(self.base, 0.5),
+            longest=(self.longest, 30.0),
+            patience=(self.patience, 120.0),
+        )
+        return known if self.wait is None else f"{known[:-1]}, wait={_told_wait(self.wait)})"
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,30 @@ class Repair(Policy):
 
     def __repr__(self) -> str:
         return f"Repair({self.times})"
+
+
+@dataclass(frozen=True)
+class Refit(Policy):
+    """After a model found the prompt too long: the same model with less of it, at most `times` times, then the next in
+    the order with a larger window. Each time `to` of the room is left; what goes is up to the step's `fit`."""
+
+    times: int = 1
+    to: float = 0.75
+
+    def __call__(self, facts: Facts) -> Move | None:
+        last = facts.last
+        if last is None or not isinstance(last.error, ContextOverflow):
+            return None
+        reported = [a for a in facts.attempts if a.model == last.model and _is_overflow(a)]
+        if _is_overflow(last) and len(reported) <= self.times:
+            return Try(last.model, why="fitted smaller after context_overflow", shrink=self.to ** len(reported))
+        own = facts.windows.get(last.model)
+        untried = [name for name in facts.decision.order if not facts.tries(name)]
+        larger = next((name for name in untried if own is not None and facts.windows.get(name, own) > own), None)
+        return None if larger is None else facts.ask(larger, "larger window after context_overflow")
+
+    def __repr__(self) -> str:
+        return _call("Refit", self.times, to=(self.to, 0.75))
 
 
 @dataclass(frozen=True)
@@ -221,22 +246,84 @@ class Escalate(Policy):
 
 @dataclass(frozen=True)
 class Fallback(Policy):
-    """After an error that retrying did not mend: the next model in the order that has not been tried."""
+    """After an error that retrying did not mend: the next model in the order that has not been tried.
+
+    With `below` also after an answer whose quality (lowest grade, else confidence) is below that; where nobody is left,
+    the best answer is taken.
+    """
+
+    below: float | None = None
 
     def __call__(self, facts: Facts) -> Move | None:
         last = facts.last
-        if last is None or last.error is None:
+        if last is None or not (bad := self._bad(last)):
             return None
-        other = next((name for name in facts.decision.order if not facts.tries(name)), None)
-        return None if other is None else facts.ask(other, f"fallback after {last.error.error_type}")
+        other = facts.other()
+        if other is not None:
+            return facts.ask(other, f"fallback after {bad}")
+        best = facts.best()
+        return Accept(best, why="the best there is; nobody left to ask") if last.ok and best else None
+
+    def _bad(self, last: Attempt) -> str:
+        """What is wrong with an attempt; empty where nothing is."""
+        if last.error is not None:
+            return last.error.error_type
+        if self.below is None or last.quality is None or last.quality >= self.below:
+            return ""
+        return f"a bad answer: {last.quality:.2f} < {self.below:g}"
+
+    def __repr__(self) -> str:
+        return "Fallback()" if self.below is None else f"Fallback(below={self.below!r})"
+
+
+@dataclass(frozen=True)
+class Hedge(Policy):
+    """A second request where the first is slow: the first good answer is taken, and the cost of both is on record.
+
+    `after` are seconds of being served; None: longer than 95 % of that model's calls in this run so far. It goes to the
+    same model, or to `model`; at most `times` more are under way at once. Persons are not hurried.
+    """
+
+    after: float | None = None
+    model: str | None = None
+    times: int = 1
+
+    @property
+    def watches(self) -> bool:
+        return True
+
+    def __call__(self, facts: Facts) -> Move | None:
+        return None
+
+    def meanwhile(self, facts: Facts) -> Try | Wait | None:
+        flight = facts.in_flight[-1]
+        after = facts.p95_seconds.get(flight.model) if self.after is None else self.after
+        if len(facts.in_flight) > self.times or after is None:
+            return None
+        if flight.since is None:
+            return Wait(after)
+        left = flight.since + after - facts.now
+        if left > 0:
+            return Wait(left)
+        model = self.model or flight.model
+        if model in facts.persons or model in facts.gates:
+            return None
+        return Try(model, why=f"hedge: {flight.model} has taken {facts.now - flight.since:.2f} s")
+
+    def __repr__(self) -> str:
+        known = [f"{name}={value!r}" for name in ("after", "model") if (value := getattr(self, name)) is not None] + [
+            f"times={self.times!r}"
+        ] * (self.times != 1)
+        return f"Hedge({', '.join(known)})"
 
 
 @dataclass(frozen=True)
 class Within(Policy):
-    """Bounds for one request: no attempt that could pass `usd`, or would begin later than `seconds` after the first.
+    """Bounds for one request: no attempt whose expected cost would pass `usd`, and none beyond `seconds` after the
+    request was made: what is under way then counts as timed out.
 
     What has been answered by then is taken; where nothing has, the row is set aside. Under a bound of money a model
-    whose price is unknown is not asked.
+    whose price is unknown is not asked. What a run may cost at most is a matter of budgets (`toolkit.budgets`).
     """
 
     usd: float | None = None
@@ -246,14 +333,21 @@ class Within(Policy):
         return None
 
     def bound(self, move: Move, facts: Facts) -> Move:
-        over = self._over(move, facts) if isinstance(move, Try) else None
-        if over is None:
+        if not isinstance(move, Try):
             return move
+        over = self._over(move, facts)
+        if over is None:
+            return move if self.seconds is None else replace(move, within=self._left(move, facts))
         best = facts.best()
         return Accept(best, why=over) if best else GiveUp(over)
 
+    def _left(self, move: Try, facts: Facts) -> float:
+        """Seconds that an attempt may take, waiting included."""
+        left = (self.seconds or 0.0) - facts.now
+        return left if move.within is None else min(left, move.within)
+
     def _over(self, move: Try, facts: Facts) -> str | None:
-        if self.seconds is not None and facts.now + move.after > self.seconds:
+        if self.seconds is not None and facts.now + move.after >= self.seconds:
             return f"{move.model} would be asked after the limit of {self.seconds:g} s"
         if self.usd is None:
             return None
@@ -297,8 +391,45 @@ def _last_word(facts: Facts) -> Move:
     return GiveUp(f"{last.model}: {last.error}")
 
 
+def _affordable(move: Move, facts: Facts) -> Move:
+    """The move; in place of an attempt that a budget does not allow the best answer so far, else another model."""
+    if not isinstance(move, Try) or move.model not in facts.denied:
+        return move
+    why, best = facts.denied[move.model], facts.best()
+    if best is not None:
+        return Accept(best, why=why)
+    barred = {*facts.denied, *facts.persons}
+    other = next((name for name in facts.decision.order if name not in barred and not facts.tries(name)), None)
+    return GiveUp(why) if other is None else Try(other, why=f"{move.model} was not asked: {why}")
+
+
+def _is_overflow(attempt: Attempt) -> bool:
+    """Whether a model said that the prompt is too long; one that was never sent, as it cannot be fitted, is none."""
+    return isinstance(attempt.error, ContextOverflow) and not isinstance(attempt.error, CannotFit)
+
+
 def _parts(policy: Policy) -> tuple[Policy, ...]:
     return policy.parts if isinstance(policy, Joined) else (policy,)
+
+
+_WAITS = ("wait_fixed", "wait_none", "wait_incrementing", "wait_exponential", "wait_combine", "wait_chain")
+
+
+def _told_wait(wait: wait_base | None) -> str:
+    """A strategy of tenacity's as text. Raises ValueError for one that draws by itself, or depends on more than how
+    often was tried."""
+    if wait is None:
+        return ""
+    name = type(wait).__name__
+    if name not in _WAITS:
+        raise ValueError(f"Retry: wait is one of tenacity's {', '.join(_WAITS)}, not {name}; the jitter is added here")
+    parts = getattr(wait, "wait_funcs", None) or getattr(wait, "strategies", None)
+    if parts is not None:
+        return f"{name}({', '.join(_told_wait(part) for part in parts)})"
+    given = (
+        {} if name == "wait_none" else {key.removeprefix("wait_fixed") or "wait": v for key, v in vars(wait).items()}
+    )
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in given.items())})"
 
 
 def _call(name: str, first: object, **options: tuple[object, object]) -> str:

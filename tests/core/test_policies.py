@@ -7,11 +7,12 @@ from operator import or_
 from typing import Any
 
 import pytest
+import tenacity
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.core_samples import attempts_at, decision_over
-from toolkit import Escalate, Fallback, Once, Repair, Retry, Within
+from toolkit import Escalate, Fallback, Hedge, Once, Repair, Retry, Within
 from toolkit.errors import (
     AccessDenied,
     CallError,
@@ -23,7 +24,7 @@ from toolkit.errors import (
     TimedOut,
     Unavailable,
 )
-from toolkit.policies import Accept, Facts, GiveUp, Move, Park, Policy, Try, When, decide
+from toolkit.policies import Accept, Facts, Flight, GiveUp, Move, Park, Policy, Try, Wait, When, decide
 from toolkit.records import Attempt, Decision
 
 LADDER = decision_over("small", "large", "person")
@@ -49,6 +50,8 @@ def told(move: Move | None) -> str:
             return f"park {model}"
         case GiveUp():
             return "give up"
+        case Wait(seconds=seconds):
+            return "wait" if seconds is None else f"wait {seconds:g}"
     return "-"
 
 
@@ -95,6 +98,11 @@ TABLE = [
     (Fallback(), (("large", DENIED),), "try small"),
     (Fallback(), (("small", DENIED), ("large", DENIED)), "park person"),
     (Fallback(), (("small", 0.0),), "accept 1"),
+    # another model, where an answer is bad
+    (Fallback(below=0.3), (("small", 0.2),), "try large"),
+    (Fallback(below=0.3), (("small", 0.3),), "accept 1"),
+    (Fallback(below=0.3), (("small", None),), "accept 1"),
+    (Fallback(below=0.3), (("small", 0.2), ("large", 0.1)), "park person"),
     # joined: the first opinion wins
     (CAREFUL, (("small", DOWN),), "try small"),
     (CAREFUL, (("small", DOWN),) * 3, "try large"),
@@ -168,6 +176,117 @@ def test_a_retry_waits_as_long_as_the_provider_asks() -> None:
     assert move.after == 7.0
 
 
+def test_a_wait_that_is_longer_than_anybodys_patience_is_left_to_the_next_policy() -> None:
+    told_to_wait = facts(("small", RateLimited("429", retry_after=3600.0)))
+    assert Retry(2)(told_to_wait) is None
+    assert told(decide(Retry(2) | Fallback(), told_to_wait)) == "try large"
+    assert told(decide(Retry(2, patience=4000.0), told_to_wait)) == "try small"
+
+
+def test_a_retry_waits_for_the_models_gate_too() -> None:
+    move = Retry(2)(facts(("small", DOWN), gates={"small": 20.0}))
+    assert isinstance(move, Try)
+    assert move.after == 20.0
+
+
+@pytest.mark.parametrize(
+    ("wait", "ceilings"),
+    [
+        (tenacity.wait_fixed(3), [3.0, 3.0, 3.0]),
+        (tenacity.wait_incrementing(1, 2), [1.0, 3.0, 5.0]),
+        (tenacity.wait_fixed(1) + tenacity.wait_exponential(1, max=3), [2.0, 3.0, 4.0]),
+        (tenacity.wait_chain(tenacity.wait_none(), tenacity.wait_fixed(9)), [0.0, 9.0, 9.0]),
+    ],
+)
+def test_a_retry_waits_by_a_strategy_of_tenacitys_with_the_loops_own_jitter(wait: Any, ceilings: list[float]) -> None:
+    policy = Retry(5, wait=wait)
+    moves = [policy(facts(*[("small", DOWN)] * tries, draw=0.5)) for tries in (1, 2, 3)]
+    assert [move.after for move in moves if isinstance(move, Try)] == [0.75 * ceiling for ceiling in ceilings]
+    assert eval(repr(policy), {"Retry": Retry, **vars(tenacity)}) == policy
+
+
+def test_a_strategy_that_draws_by_itself_is_refused_as_it_could_not_be_replayed() -> None:
+    with pytest.raises(ValueError, match="the jitter is added here"):
+        Retry(2, wait=tenacity.wait_random(0, 1))
+
+
+# ------------------------------------------------------------------------------------------------------ while under way
+ONE = (Flight("small", since=1.0),)
+TWO = (*ONE, Flight("small", since=3.0))
+UNDER_WAY = [
+    (Hedge(2), facts(in_flight=ONE, now=1.5), "wait 1.5"),
+    (Hedge(2), facts(in_flight=ONE, now=3.0), "try small"),
+    (Hedge(2, model="large"), facts(in_flight=ONE, now=3.0), "try large"),
+    (Hedge(2), facts(in_flight=(Flight("small"),), now=9.0), "wait 2"),
+    (Hedge(2), facts(in_flight=TWO, now=9.0), "wait"),
+    (Hedge(2, times=2), facts(in_flight=TWO, now=9.0), "try small"),
+    (Hedge(), facts(in_flight=ONE, now=9.0), "wait"),
+    (Hedge(), facts(in_flight=ONE, now=9.0, p95_seconds={"small": 4.0}), "try small"),
+    (Hedge(2), facts(in_flight=ONE, now=9.0, gates={"small": 5.0}), "wait"),
+    (Hedge(2), facts(in_flight=ONE, now=9.0, denied={"small": "no money"}), "wait"),
+    (Hedge(2, model="person"), facts(in_flight=ONE, now=9.0), "wait"),
+    (Within(seconds=5) | Hedge(2), facts(in_flight=ONE, now=9.0), "wait"),
+    (Within(usd=0.0) | Hedge(2), facts(in_flight=ONE, now=9.0), "wait"),
+    # an answer that is accepted ends it, an error or a bad answer waits for the other
+    (Hedge(2), facts(("small", 0.9), in_flight=ONE), "accept 1"),
+    (Hedge(2) | CLIMB, facts(("small", 0.1), in_flight=TWO, now=4.0), "wait"),
+    (Retry(2) | Hedge(2), facts(("small", DOWN), in_flight=TWO, now=4.0), "wait"),
+    (Retry(2) | Hedge(2), facts(("small", DOWN)), "try small"),
+]
+
+
+@pytest.mark.parametrize(("policy", "known", "move"), UNDER_WAY)
+def test_while_attempts_are_under_way_only_a_hedge_makes_another(policy: Policy, known: Facts, move: str) -> None:
+    assert told(decide(policy, known)) == move
+
+
+def test_what_is_under_way_may_take_no_longer_than_the_request() -> None:
+    move = decide(Within(seconds=10) | Retry(2), facts(("small", DOWN), now=7.0))
+    assert isinstance(move, Try)
+    assert move.within == 3.0
+
+
+# --------------------------------------------------------------------------------------------------------------- gates
+def test_a_model_whose_gate_is_shut_is_passed_by_whatever_its_rank() -> None:
+    order = decision_over("small", "large", "other", "person")
+    assert told(decide(CLIMB, facts(("small", 0.1), decision=order, gates={"large": 9.0}))) == "try other"
+    assert told(decide(Fallback(), facts(("small", DENIED), decision=order, gates={"large": 9.0}))) == "try other"
+    shut = {"large": 9.0, "other": 9.0}
+    assert told(decide(Fallback(), facts(("small", DENIED), decision=order, gates=shut))) == "try large"
+
+
+def test_nobody_waits_for_a_shut_gate_where_another_model_can_be_asked_now() -> None:
+    order = decision_over("small", "large", "person")
+    patient, both = Retry(4) | Fallback(), {"small": 20.0, "large": 9.0}
+    assert told(decide(patient, facts(("small", DOWN), decision=order, gates={"small": 20.0}))) == "try large"
+    assert told(decide(patient, facts(("small", DOWN), decision=order, gates=both))) == "try small"
+    tried = facts(("small", DOWN), ("large", DOWN), decision=order, gates=both)
+    assert told(decide(patient, tried)) == "try large", "people are dearer than waiting"
+
+
+def test_a_person_comes_last_wherever_they_stand() -> None:
+    order = decision_over("small", "person", "large")
+    assert told(decide(CLIMB, facts(("small", 0.1), decision=order))) == "try large"
+
+
+# ------------------------------------------------------------------------------------------------------------- budgets
+DENIED_LARGE = {"large": "the budget is reached"}
+MONEY = [
+    (CLIMB, facts(("small", 0.1), denied=DENIED_LARGE), "accept 1"),
+    (Once(), facts(decision=decision_over("large", "small"), denied=DENIED_LARGE), "try small"),
+    (Once(), facts(decision=decision_over("large"), denied=DENIED_LARGE), "give up"),
+    (Once(), facts(decision=decision_over("large", "person"), denied=DENIED_LARGE), "give up"),
+    (Fallback(), facts(("small", DENIED), denied=DENIED_LARGE), "give up"),
+]
+
+
+@pytest.mark.parametrize(("policy", "known", "move"), MONEY)
+def test_in_place_of_a_model_that_no_budget_allows_the_best_answer_is_taken_or_another_model(
+    policy: Policy, known: Facts, move: str
+) -> None:
+    assert told(decide(policy, known)) == move
+
+
 def test_a_function_of_the_facts_is_a_policy() -> None:
     policy = When(lambda known: GiveUp("enough") if len(known.attempts) > 1 else None, "two at most") | Retry(9)
     assert told(decide(policy, facts(("small", DOWN)))) == "try small"
@@ -182,10 +301,13 @@ def test_a_function_of_the_facts_is_a_policy() -> None:
         Within(usd=0.02, seconds=3) | Retry(1, base=0.1, longest=5.0),
         Within(usd=0.021234567) | Escalate(below=0.123456789, person_below=0.1),
         Repair(3) | (Retry(1) | Fallback()),
+        Retry(1, patience=9.0) | Fallback(below=0.25) | Hedge(1.5, model="large", times=2) | Hedge(),
     ],
 )
 def test_the_text_of_a_policy_is_the_call_that_builds_it(policy: Policy) -> None:
-    built = eval(repr(policy), {kind.__name__: kind for kind in (Once, Within, Retry, Repair, Escalate, Fallback)})
+    built = eval(
+        repr(policy), {kind.__name__: kind for kind in (Once, Within, Retry, Repair, Escalate, Fallback, Hedge)}
+    )
     assert built == policy
 
 
@@ -195,7 +317,7 @@ POLICIES = st.one_of(
     st.builds(Retry, st.integers(0, 3)),
     st.builds(Repair, st.integers(0, 3)),
     st.builds(Escalate, st.floats(0, 1), person_below=st.none() | st.floats(0, 1)),
-    st.just(Fallback()),
+    st.builds(Fallback, st.none() | st.floats(0, 1)),
     st.builds(Within, usd=st.none() | st.floats(0, 1), seconds=st.none() | st.floats(0, 100)),
 )
 OUTCOMES = st.one_of(

@@ -1,22 +1,53 @@
-"""`toolkit plan`: what a resume would ask again, why, and about what it would cost. Nothing here writes or asks."""
+"""`toolkit plan`: what a run would ask and cost before it begins, or a resume again. Nothing here writes or asks."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from toolkit.cli.options import DEFAULT_HOME, AsJson, Home, RunName
+import typer
+
+from toolkit.cli.options import DEFAULT_HOME, AsJson, Home, InFlight
 
 if TYPE_CHECKING:
     from toolkit.planning import Prospect, StepProspect
 
 
-def plan(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
-    """Show what `toolkit resume` would do with a run: what stays, what is asked and why, and an estimate of the cost.
+def plan(
+    what: Annotated[
+        str, typer.Argument(metavar="RUN|WORKFLOW", help="A run on record, or a workflow as `toolkit run` takes it.")
+    ],
+    rows: Annotated[str, typer.Argument(metavar="[ROWS]", help="The rows of a workflow, as --rows of `run`.")] = "",
+    given: Annotated[str, typer.Option("--rows", help="The same.")] = "",
+    fleet: Annotated[str, typer.Option("--fleet", help="A models.toml.")] = "",
+    router: Annotated[str, typer.Option("--router", help="As for `run`.")] = "",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows.")] = None,
+    in_flight: InFlight = 64,
+    fresh: Annotated[bool, typer.Option("--fresh", help="As if nothing were on record.")] = False,
+    redact: Annotated[str, typer.Option("--redact", help="As for `run`.")] = "secrets",
+    budget: Annotated[str, typer.Option("--budget", help="A budget to hold it against.")] = "",
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what a run would do before it begins, or what `toolkit resume` would do with a run that was begun.
 
-    The estimate rests on the averages of that run alone. Exit code 0, also where nothing is left to do.
+    Of a workflow: how many calls, how many are answered already, what it will cost and how long it will take. What
+    cannot be known before anything is asked is estimated by earlier runs, and said to be unknown where there are none.
+    Nothing is asked, and no tool is called. Of a run: what stays, what is asked again and why, by that run's averages.
+    Exit code 0, also where nothing is left to do.
     """
+    if what == "support" or what.endswith(".py") or ":" in what or rows or given or fleet:
+        from toolkit.cli.forecast import print_forecast
+
+        options = {"limit": limit, "in_flight": in_flight, "fresh": fresh, "redact": redact, "budget": budget}
+        print_forecast(what, rows or given, fleet, router=router, as_json=as_json, options={"home": home, **options})
+        return
+    _of_run(what, home, as_json=as_json)
+
+
+def _of_run(run: str, home: Path, *, as_json: bool) -> None:
     from toolkit.cli.questions import named
     from toolkit.ledger.reading.history import History
     from toolkit.planning import facts_of, planned, settings_of
