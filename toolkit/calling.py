@@ -1,15 +1,17 @@
-"""Calling a step's own function: whatever it raises becomes a StepError that says where."""
+"""Calling the functions of a workflow's author: whatever a step's own raises becomes a StepError that says where."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
 
 from toolkit.errors import StepError, ToolkitError
 from toolkit.records import Request
 from toolkit.steps import Step
+
+T = TypeVar("T")
 
 
 def run_function(step: Step, values: Mapping[str, Any]) -> Any:
@@ -22,18 +24,32 @@ def run_function(step: Step, values: Mapping[str, Any]) -> Any:
 
 
 async def run_tool(step: Step, values: Mapping[str, Any]) -> Any:
-    """A tool may wait for the world: an async one is awaited, a plain one runs in a thread."""
+    """A tool step's value."""
     try:
-        if inspect.iscoroutinefunction(step.function):
-            return await step.function(**values)
-        if inspect.isgeneratorfunction(step.function):
-            return step.function(**values)
-        result = await asyncio.to_thread(step.function, **values)
-        return await result if inspect.isawaitable(result) else result
+        return await called(step.function, values)
     except ToolkitError:
         raise
     except (Exception, SystemExit) as error:
         raise raised(step, error) from error
+
+
+async def called(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+    """What a function gives that may wait for the world: an async one is awaited, a plain one runs in a thread."""
+    if inspect.iscoroutinefunction(function):
+        return await function(**values)
+    if inspect.isgeneratorfunction(function):
+        return function(**values)
+    result = await asyncio.to_thread(function, **values)
+    return await result if inspect.isawaitable(result) else result
+
+
+async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results, when all are over: where one raises, the others are waited for, and then the first is raised."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results  # type: ignore[return-value]
 
 
 def raised(step: Step, error: BaseException) -> StepError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, overload
 
@@ -14,22 +14,27 @@ from toolkit.outputs import Output
 from toolkit.policies import Policy
 from toolkit.records import Json
 from toolkit.routing.router import Router
+from toolkit.tools import Tool, tools_of
 
 if TYPE_CHECKING:
     from toolkit.workflow import Workflow
 
-RUN_PARAMETER = "run"
-"""A parameter of this name is given the `About` of the run, not a step's output."""
+MOST_TURNS = 8
+"""How often a step with tools may ask for one row, where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Run metadata, for a step that asks for it by naming a parameter `run`."""
+    """Run metadata, for a step or a tool that asks for it by naming a parameter `run`.
+
+    `call_id` stands for one call of a tool: the same whenever that call is made again, say after a kill.
+    """
 
     run_id: str
     row_id: str
     workflow: str
     settings: Mapping[str, Json]
+    call_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,9 @@ class Step:
 
     `needs` are its parameters; those in `optional` have a default, used where the step of that name was skipped.
     `reduces` marks a step that sees the whole batch: each parameter is then the list of that name's values over all
-    answered rows. `acts` marks a tool with effects in the world: it waits until all before it is durable. `inner` is
-    the workflow that this step runs, once or, with `each`, for every item of a list.
+    answered rows. `acts` marks a tool step with effects in the world: it waits until all before it is durable. `tools`
+    are functions that the model may call, in at most `max_turns` turns. `inner` is the workflow that this step runs,
+    once or, with `each`, for every item of a list.
     """
 
     name: str
@@ -55,6 +61,8 @@ class Step:
     max_output_tokens: int | None = None
     reduces: bool = False
     acts: bool = False
+    tools: tuple[Tool, ...] = ()
+    max_turns: int = MOST_TURNS
     inner: Workflow | None = None
     each: tuple[str, str] | None = None
 
@@ -93,6 +101,8 @@ def step(
     max_output_tokens: int | None = None,
     reduces: bool = False,
     acts: bool = False,
+    tools: Iterable[Any] = (),
+    max_turns: int = MOST_TURNS,
     name: str | None = None,
 ) -> Callable[[Callable[..., Any]], Step]: ...
 
@@ -110,6 +120,8 @@ def step(
     max_output_tokens: int | None = None,
     reduces: bool = False,
     acts: bool = False,
+    tools: Iterable[Any] = (),
+    max_turns: int = MOST_TURNS,
     name: str | None = None,
 ) -> Any:
     """Make a step of a function.
@@ -117,6 +129,8 @@ def step(
     The function returns a request or a list of requests (then `route` says who answers), a value (a tool step), a
     `Skip`; or it is a generator that yields requests and is sent replies. `output` is the type that an answer must
     satisfy, `grade` judges it, `needs` are capabilities that a model must have beyond those the request implies.
+    `tools` are typed functions (or `tool(…)`, or pairs of a ToolSpec and a function) that the model may call before it
+    answers; a step whose model still calls them in turn `max_turns` fails.
     """
     if function is None:
         return lambda decorated: step_of(
@@ -131,6 +145,8 @@ def step(
             max_output_tokens=max_output_tokens,
             reduces=reduces,
             acts=acts,
+            tools=tools_of(tools),
+            max_turns=max_turns,
         )
     return step_of(function, name=name_of(function))
 

@@ -8,10 +8,9 @@ A name is an earlier step, a declared column, or else taken for a column of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import WorkflowError
@@ -19,7 +18,9 @@ from toolkit.fleet import Fleet
 from toolkit.policies import Once, Policy
 from toolkit.questions import Plan, unanswerable
 from toolkit.routing.router import Router
-from toolkit.steps import RUN_PARAMETER, Step
+from toolkit.steps import Step
+from toolkit.tools import RUN_PARAMETER
+from toolkit.wiring import check, declared_columns, in_order
 
 if TYPE_CHECKING:
     from toolkit.running import Running
@@ -61,7 +62,7 @@ class Workflow:
             ("row_id", row_id),
         ):
             object.__setattr__(self, attribute, value)
-        _check(self)
+        check(self)
 
     # ------------------------------------------------------------------------------------------------------ the graph
     @cached_property
@@ -81,13 +82,13 @@ class Workflow:
     @cached_property
     def order(self) -> tuple[Step, ...]:
         """The steps, each after those it needs."""
-        return _sorted(self)
+        return in_order(self)
 
     @cached_property
     def once(self) -> frozenset[str]:
         """Steps that need nothing of a row: they run once for the whole batch."""
         found: set[str] = set()
-        known = {*self.by_name, *(_declared(self) or ())}
+        known = {*self.by_name, *(declared_columns(self) or ())}
         for step in self.order:
             sources = [name for name in step.needs if name in known or name not in step.optional]
             if not step.reduces and all(name in found or name == RUN_PARAMETER for name in sources):
@@ -137,7 +138,8 @@ class Workflow:
         assert step.route is not None
         policy = step.policy or self.policy
         names = step.route.names()
-        who = " ".join(fleet[name].identity for name in (fleet if names is None else names))
+        asked = (*(fleet if names is None else names), *step.fit.names())
+        who = " ".join(fleet[name].identity for name in asked)
         judged = " ".join(map(repr, (*step.grade, step.fit)))
         label = f"{step.route!r} / {policy!r} / {judged} / {who}"
         return Plan(step.route, policy, step.reader(), step.grade, step.fit, label)
@@ -147,8 +149,19 @@ class Workflow:
         for step in self.steps:
             if step.inner is not None:
                 step.inner.check(fleet)
-            elif step.route is not None and (fault := unanswerable(fleet, self.plan(step, fleet), step.name)):
+            elif step.route is not None and (fault := self._unanswerable(step, fleet)):
                 raise WorkflowError(f"workflow {self.name!r}: {fault}; declare it in models.toml, or route elsewhere")
+
+    def _unanswerable(self, step: Step, fleet: Fleet) -> str | None:
+        plan = self.plan(step, fleet)
+        fault = unanswerable(fleet, plan, step.name)
+        names = plan.route.names()
+        members = [fleet[name] for name in (fleet if names is None else names)]
+        if fault or not step.tools or any({"tools", "*"} & spec.capabilities for spec in members):
+            return fault
+        return (
+            f"step {step.name!r} has tools, and none of {', '.join(s.name for s in members)} has the capability 'tools'"
+        )
 
     # ------------------------------------------------------------------------------------------------------------ runs
     def run(self, rows: Any, fleet: Fleet, **options: Any) -> Running:
@@ -163,6 +176,12 @@ class Workflow:
 
         return start(self, rows, fleet, **options)
 
+    def fork(self, run_id: str, *, at: str, fleet: Fleet, **options: Any) -> Running:
+        """Run anew from the step `at` on what a past run has before it; see `forking.fork` for the options."""
+        from toolkit.forking import fork
+
+        return fork(self, run_id, at=at, fleet=fleet, **options)
+
     # --------------------------------------------------------------------------------------------------------- drawing
     def mermaid(self) -> str:
         """The graph as Mermaid text."""
@@ -176,77 +195,7 @@ class Workflow:
         return svg(self)
 
 
-# ------------------------------------------------------------------------------------------------------------- checks
-def _check(workflow: Workflow) -> None:
-    where = f"workflow {workflow.name!r}"
-    if not workflow.name or "/" in workflow.name:
-        raise WorkflowError(f"{where}: a name has at least one character, and no '/'")
-    if not workflow.steps:
-        raise WorkflowError(f"{where} has no steps")
-    seen: set[str] = set()
-    declared = _declared(workflow)
-    for step in workflow.steps:
-        if not isinstance(step, Step):
-            raise WorkflowError(f"{where}: {step!r} is no step; decorate the function with @step")
-        if step.name in seen:
-            raise WorkflowError(f"{where} has two steps named {step.name!r}; rename one")
-        if step.name == RUN_PARAMETER or "/" in step.name:
-            raise WorkflowError(f"{where}: a step cannot be named {step.name!r}; that name is taken")
-        if declared is not None and step.name in declared:
-            raise WorkflowError(f"{where}: step {step.name!r} clashes with the column of that name; rename the step")
-        seen.add(step.name)
-    _sorted(workflow)
-    for step in workflow.steps:
-        _check_sources(workflow, step, declared)
-        step.reader()
-
-
-def _check_sources(workflow: Workflow, step: Step, declared: Sequence[str] | None) -> None:
-    where = f"workflow {workflow.name!r}, step {step.name!r}"
-    for name in step.needs:
-        source = workflow.by_name.get(name)
-        if source is not None and source.reduces and not step.reduces:
-            raise WorkflowError(f"{where} needs {name!r}, which is known only after all rows; mark it reduces=True")
-        known = source is not None or declared is None or name in declared
-        if not known and name not in step.optional and name != RUN_PARAMETER:
-            raise WorkflowError(
-                f"{where} needs {name!r}, which is neither a step nor a column; "
-                f"steps: {', '.join(workflow.by_name)}; columns: {', '.join(declared or ())}"
-            )
-    if step.inner is not None and step.inner.reducing:
-        name = step.inner.reducing[0].name
-        raise WorkflowError(
-            f"{where} is a workflow whose step {name!r} reduces; inside another there is no batch to see"
-        )
-    if step.asks and (iscoroutinefunction(step.function) or isasyncgenfunction(step.function)):
-        raise WorkflowError(f"{where} asks models and is async; make it a plain function, the engine does the waiting")
-    if step.grade and not step.asks:
-        raise WorkflowError(f"{where} has graders but no route; only answers of models are graded")
-    if step.policy is not None and not step.asks:
-        raise WorkflowError(f"{where} has a policy but no route; say who answers: route=Fixed('…')")
-
-
-def _declared(workflow: Workflow) -> tuple[str, ...] | None:
-    if workflow.rows is None:
-        return None
-    fields = getattr(workflow.rows, "model_fields", None)
-    if fields is None:
-        raise WorkflowError(f"workflow {workflow.name!r}: rows= must be a pydantic model, not {workflow.rows!r}")
-    return tuple(fields)
-
-
-def _sorted(workflow: Workflow) -> tuple[Step, ...]:
-    from graphlib import CycleError, TopologicalSorter
-
-    by_name = {step.name: step for step in workflow.steps}
-    graph = {step.name: [name for name in step.needs if name in by_name] for step in workflow.steps}
-    try:
-        return tuple(by_name[name] for name in TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        circle = " → ".join(reversed(error.args[1]))
-        raise WorkflowError(f"workflow {workflow.name!r} goes in a circle: {circle}") from None
-
-
+# ----------------------------------------------------------------------------------------------------------- helpers
 def _routed(step: Any, route: Router) -> Any:
     wants = isinstance(step, Step) and step.route is None and step.output is not None
     return step.with_route(route) if wants else step
