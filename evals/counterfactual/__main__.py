@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evals.counterfactual import pools
 from evals.counterfactual.worlds import PASTS, REWARDS, SIZES, TARGETS, World
 from toolkit.evaluation.estimates import Estimate, Refusal
 from toolkit.evaluation.offpolicy import Method, estimate
@@ -46,7 +47,10 @@ def main() -> int:
     parser.add_argument("--worlds", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="100 worlds, and no file is written")
+    parser.add_argument("--pools", type=Path, help="a folder with outcomes.parquet: recorded answers instead of worlds")
     given = parser.parse_args()
+    if given.pools is not None:
+        return on_pools(given.pools)
     began = time.perf_counter()
     worlds = 100 if given.quick else given.worlds
     results = [result for number in range(worlds) for result in in_world(number, given.seed)]
@@ -56,6 +60,19 @@ def main() -> int:
     print(text)
     if not given.quick:
         (FOLDER / "results.md").write_text(text)
+    return 1 if faults else 0
+
+
+def on_pools(folder: Path) -> int:
+    """The same question on recorded answers; exit code 1 where intervals do not hold the truth, 2 without the data."""
+    table = folder / "outcomes.parquet"
+    if not table.exists():
+        print(f"there is no {table}", file=sys.stderr)
+        return 2
+    lines, faults = pools.report(list(pools.told(table)), logs=pools.LOGS)
+    text = "\n".join(lines) + "\n"
+    print(text)
+    (FOLDER / "pools.md").write_text(text)
     return 1 if faults else 0
 
 

@@ -8,7 +8,23 @@ import pytest
 
 from tests.core.core_samples import said
 from toolkit import grading
-from toolkit.grading import Case, Confidence, Contains, Exact, Grader, Grounded, Normalised, Numeric, Recorded
+from toolkit.grading import (
+    NDCG,
+    Case,
+    Confidence,
+    Contains,
+    Exact,
+    Grader,
+    Grounded,
+    Normalised,
+    Numeric,
+    Passes,
+    Recall,
+    Recorded,
+    Regex,
+    Schema,
+    TokenF1,
+)
 from toolkit.records import Reply
 
 GRADES = [
@@ -39,6 +55,8 @@ GRADES = [
     (Numeric("truth"), "5", "unknown", None),
     (Numeric("truth"), True, 1, 0.0),
     (Numeric("truth", tolerance=0.1), "10.5", 10, 1.0),
+    (Numeric("truth"), "1.5e3 metres", 1500, 1.0),
+    (Numeric("truth"), "2E-2", 0.02, 1.0),
 ]
 
 
@@ -49,7 +67,13 @@ def test_an_answer_is_held_against_the_truth(grader: Grader, value: Any, truth: 
     assert given is None or (given.grader, given.kind) == (repr(grader), "assertion")
 
 
-@pytest.mark.parametrize("grader", [Exact("truth"), Normalised("truth"), Contains("truth"), Numeric("truth")])
+@pytest.mark.parametrize(
+    "grader",
+    [
+        Exact("truth"), Normalised("truth"), Contains("truth"), Numeric("truth"), TokenF1("truth"), Recall("truth"),
+        NDCG("truth"), Passes("truth"),
+    ],
+)  # fmt: skip
 def test_without_a_truth_there_is_no_grade(grader: Grader) -> None:
     assert grader.grade(Case("5", {})) is None
 
@@ -81,3 +105,116 @@ def test_recorded_and_confidence_pass_on_what_the_reply_says() -> None:
     assert (scored.value, confident.value) == (0.7, 0.9)
     assert Recorded().grade(Case("x", reply=said("x"))) is None
     assert Confidence().grade(Case("x")) is None
+
+
+def test_f1_is_over_the_words_shared_with_the_nearest_truth() -> None:
+    grade = TokenF1("truth").grade(Case("the red Parcel", {"truth": ["a blue one", "red parcel"]}))
+    assert grade is not None
+    assert grade.value == pytest.approx(2 * 2 / (3 + 2))
+    assert (grade.kind, grade.reason) == ("score", "2 words shared of 3 given and 2 expected")
+
+
+@pytest.mark.parametrize(
+    ("given", "truth", "score"),
+    [("", "x", 0.0), ("!", "?", 1.0), ("a a a", "a", 0.5), (None, "x", 0.0), ("x", "x", 1.0)],
+)
+def test_f1_at_the_edges(given: Any, truth: str, score: float) -> None:
+    grade = TokenF1("truth").grade(Case(given, {"truth": truth}))
+    assert grade is not None
+    assert grade.value == score
+
+
+@pytest.mark.parametrize(
+    ("grader", "value", "right"),
+    [
+        (Regex(r"[A-Z]{2}-\d+"), "order AB-12, please", 1.0),
+        (Regex(r"[A-Z]{2}-\d+", whole=True), "order AB-12, please", 0.0),
+        (Regex(r"\d", of="n"), {"n": 7}, 1.0),
+        (Regex(r"x"), None, 0.0),
+        (Schema(), '{"a": 1}', 1.0),
+        (Schema(), "no json", 0.0),
+        (Schema({"type": "object", "required": ["a"]}), '```json\n{"a": 1}\n```', 1.0),
+        (Schema({"type": "object", "required": ["a"]}), {"b": 1}, 0.0),
+        (Schema('{"type": "integer"}', of="n"), {"n": 3}, 1.0),
+        (Schema({"$ref": "https://example.org/schema"}), {}, 0.0),
+    ],
+)
+def test_a_shape_is_had_or_not(grader: Grader, value: Any, right: float) -> None:
+    grade = grader.grade(Case(value))
+    assert grade is not None
+    assert (grade.kind, grade.value) == ("assertion", right)
+
+
+def test_what_is_no_pattern_schema_or_depth_is_told_when_it_is_built() -> None:
+    with pytest.raises(ValueError, match="no regular expression"):
+        Regex("(")
+    with pytest.raises(ValueError, match="no JSON schema"):
+        Schema({"type": "nothing"})
+    with pytest.raises(ValueError, match="at least 1, not 0"):
+        Recall("relevant", k=0)
+    with pytest.raises(ValueError, match="allows too little"):
+        Passes("tests", seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("got", "recall", "ndcg"),
+    [
+        (["a", "b", "x"], 1.0, 1.0),
+        (["x", "a", "b"], 1.0, (1 / 1.584963 + 1 / 2) / (1 + 1 / 1.584963)),
+        (["x", "y", "z", "a"], 0.0, 0.0),
+        (["a", "a", "a"], 0.5, 1 / (1 + 1 / 1.584963)),
+        ([{"id": "b"}, {"id": "a"}], 1.0, 1.0),
+        ([], 0.0, 0.0),
+        (None, 0.0, 0.0),
+    ],
+)
+def test_retrieval_is_judged_by_what_is_found_and_in_which_order(got: Any, recall: float, ndcg: float) -> None:
+    case = Case({"passages": got}, {"relevant": ["a", "b"]})
+    found = [grader("relevant", k=3, of="passages").grade(case) for grader in (Recall, NDCG)]
+    assert [grade and grade.value for grade in found] == pytest.approx([recall, ndcg], abs=1e-6)
+
+
+def test_gains_weigh_the_order() -> None:
+    case = Case(["low", "high"], {"relevant": {"high": 3, "low": 1, "none": 0}})
+    grade = NDCG("relevant").grade(case)
+    assert grade is not None
+    assert grade.value == pytest.approx((1 + 3 / 1.584963) / (3 + 1 / 1.584963), abs=1e-6)
+
+
+ADDS = "assert add(2, 3) == 5"
+
+
+@pytest.mark.parametrize(
+    ("program", "right", "told"),
+    [
+        ("def add(a, b):\n    return a + b", 1.0, "the tests passed"),
+        ("Here:\n```python\ndef add(a, b):\n    return a + b\n```\nDone.", 1.0, "the tests passed"),
+        ("def add(a, b):\n    return a - b", 0.0, "AssertionError"),
+        ("def add(a, b:", 0.0, "SyntaxError"),
+        ("raise SystemExit(0)", 0.0, "it ended before the tests did"),
+        ("import os\nos._exit(0)", 0.0, "it ended before the tests did"),
+        ("while True: pass", 0.0, "it ran longer than 1 s"),
+        ("import time\ntime.sleep(60)", 0.0, "it ran longer than 1 s"),
+        ("x = bytearray(10 ** 10)", 0.0, "MemoryError"),
+        ("import os\nassert 'CANARY' not in os.environ\ndef add(a, b):\n    return a + b", 1.0, "the tests passed"),
+        ("", 0.0, "NameError"),
+    ],
+)
+def test_a_program_passes_where_the_tests_come_to_their_end(
+    program: str, right: float, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", "of the parent")
+    grade = Passes("tests", seconds=1).grade(Case(program, {"tests": ADDS}))
+    assert grade is not None
+    assert grade.value == right
+    assert told in grade.reason
+
+
+@pytest.mark.parametrize(
+    "grader",
+    [TokenF1("truth"), Regex("a+"), Schema({"type": "object"}), Recall("r", k=3), NDCG("r"), Passes("tests"),
+     Grounded(("a",)), Numeric("n")],
+)  # fmt: skip
+def test_the_repr_of_a_grader_builds_it(grader: Grader) -> None:
+    assert eval(repr(grader)) == grader
+    assert hash(grader) == hash(eval(repr(grader)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ MOST_UNCOVERED = 0.05
 _TINY = 1e-12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Logged:
     """What history has of n requests and k models.
 
@@ -60,11 +61,16 @@ class Logged:
     def n(self) -> int:
         return len(self.reward)
 
-    @property
+    @cached_property
     def propensity(self) -> Floats:
         """(n,) the probability of the model that was served."""
         served: Floats = self.probabilities[np.arange(self.n), self.choice]
         return served
+
+    @cached_property
+    def expected(self) -> Floats:
+        """(n, k) the rewards that `outcome_model` expects: reckoned once, however many targets are asked about."""
+        return outcome_model(self)
 
 
 def estimate(logged: Logged, target: Floats, method: Method = "dr", *, level: float = 0.95) -> Estimate | Refusal:
@@ -84,12 +90,12 @@ def estimate(logged: Logged, target: Floats, method: Method = "dr", *, level: fl
             "that is closer to the one that ran",
         )
     parts = _ESTIMATORS[method](logged, target, weights)
-    return _bounded(_interval(method, parts, logged, target, weights, level=level), logged.bounds)
+    return bounded(_interval(method, parts, logged, target, weights, level=level), logged.bounds)
 
 
 def expected_effective(logged: Logged, target: Floats) -> float:
     """How many of n rows the weights leave over, by what could have been drawn and not only by what was."""
-    return logged.n / max(float(_burden(logged, target).sum(axis=1).mean()), _TINY)
+    return logged.n / max(float(burden(logged, target).sum(axis=1).mean()), _TINY)
 
 
 def difference(
@@ -105,7 +111,7 @@ def difference(
     both = _Parts(first.values - second.values, first.expected - second.expected, first.missed)
     weights = (target - other)[arms] / logged.propensity
     low, high = logged.bounds
-    return _bounded(_interval(method, both, logged, target - other, weights, level=level), (low - high, high - low))
+    return bounded(_interval(method, both, logged, target - other, weights, level=level), (low - high, high - low))
 
 
 # -------------------------------------------------------------------------------------------------------- estimators
@@ -149,7 +155,7 @@ def _dm(logged: Logged, target: Floats, weights: Floats) -> _Parts:
 
 def _dr(logged: Logged, target: Floats, weights: Floats) -> _Parts:
     """What a model of the outcomes expects, corrected by the weighted errors that it makes on what was seen."""
-    model = outcome_model(logged)
+    model = logged.expected
     missed = logged.reward - model[np.arange(logged.n), logged.choice]
     expected = (target * model).sum(axis=1)
     return _Parts(expected + weights * missed, expected, missed)
@@ -210,14 +216,14 @@ def _interval(method: str, parts: _Parts, logged: Logged, target: Floats, weight
     a cluster are is told by the parts as they came out.
     """
     value = float(parts.values.mean())
-    came_out, n = _spread(parts.values - value, logged)
+    came_out, n = spread_of_mean(parts.values - value, logged)
     alike = (
         max(came_out / max(float(parts.values.var()) / logged.n, _TINY), 1.0) if logged.clusters is not None else 1.0
     )
     planned = (
-        alike * float((_burden(logged, target) @ _misses(parts.missed, logged, share=n / logged.n)).mean()) / logged.n
+        alike * float((burden(logged, target) @ misses(parts.missed, logged, share=n / logged.n)).mean()) / logged.n
     )
-    planned += _spread(parts.expected - parts.expected.mean(), logged)[0]
+    planned += spread_of_mean(parts.expected - parts.expected.mean(), logged)[0]
     effective = expected_effective(logged, target) * n / logged.n
     error = float(np.sqrt(max(came_out, planned)))
     reach = float(stats.t.ppf(0.5 + level / 2, max(min(effective, n) - 1, 2.0))) * error + parts.bias
@@ -235,14 +241,14 @@ def _interval(method: str, parts: _Parts, logged: Logged, target: Floats, weight
     )
 
 
-def _burden(logged: Logged, target: Floats) -> Floats:
+def burden(logged: Logged, target: Floats) -> Floats:
     """(n, k) the expected squared weight of each model: target squared over history's probability."""
     possible = logged.probabilities > 0
-    burden: Floats = np.where(possible, target**2 / np.where(possible, logged.probabilities, 1.0), 0.0)
-    return burden
+    found: Floats = np.where(possible, target**2 / np.where(possible, logged.probabilities, 1.0), 0.0)
+    return found
 
 
-def _misses(missed: Floats, logged: Logged, *, share: float) -> Floats:
+def misses(missed: Floats, logged: Logged, *, share: float) -> Floats:
     """(k,) mean square of what the rewards of each model miss, shrunk towards that of all where it was seen rarely.
 
     `share` of the rows are independent.
@@ -256,7 +262,7 @@ def _misses(missed: Floats, logged: Logged, *, share: float) -> Floats:
     return found
 
 
-def _spread(parts: Floats, logged: Logged) -> tuple[float, int]:
+def spread_of_mean(parts: Floats, logged: Logged) -> tuple[float, int]:
     """The variance of the mean of centred parts, and how many independent ones there are."""
     n = logged.n
     if logged.clusters is not None:
@@ -266,7 +272,7 @@ def _spread(parts: Floats, logged: Logged) -> tuple[float, int]:
     return float((parts**2).sum()) / logged.n**2 * n / max(n - 1, 1), n
 
 
-def _bounded(found: Estimate, bounds: tuple[float, float]) -> Estimate:
+def bounded(found: Estimate, bounds: tuple[float, float]) -> Estimate:
     """The interval, widened by what rewards could have been where history made no such choice, within the bounds."""
     low, high = bounds
     value = min(max(found.value, low), high)

@@ -42,11 +42,27 @@ class Difference:
     level: float = 0.95
     p_corrected: float | None = None
     comparisons: int = 1
+    centre: float = math.nan
+    standard_error: float = math.nan
+    widest: float = math.inf
 
     @property
     def settled(self) -> float:
         """The p-value that counts: the corrected one where there is one."""
         return self.p_value if self.p_corrected is None else self.p_corrected
+
+    def at(self, level: float) -> tuple[float, float]:
+        """The interval at another level; the one at its own level where it was not made from an error."""
+        if not math.isfinite(self.standard_error):
+            return self.low, self.high
+        reach = float(stats.t.ppf(0.5 + level / 2, max(self.groups - 1, 1))) * self.standard_error
+        low, high = self.centre - reach, self.centre + reach
+        return max(min(low, self.value), -self.widest), min(max(high, self.value), self.widest)
+
+    @property
+    def at_once(self) -> tuple[float, float]:
+        """The interval that holds together with those of all comparisons made with it (Bonferroni)."""
+        return self.at(1 - (1 - self.level) / self.comparisons)
 
 
 def paired(
@@ -72,21 +88,24 @@ def paired(
     groups = n if clusters is None else len(np.unique(clusters))
     if groups < FEWEST_PAIRS:
         return Refusal("pairs", f"the rows form {groups} clusters; at least {FEWEST_PAIRS} are needed")
-    error, centre = _error(differences, clusters, groups, reach=bounds[1] - bounds[0])
-    reach = float(stats.t.ppf(0.5 + level / 2, groups - 1)) * error
     widest = bounds[1] - bounds[0]
-    value = float(differences.mean())
-    return Difference(
-        value=value,
-        low=max(min(centre - reach, value), -widest),
-        high=min(max(centre + reach, value), widest),
+    error, centre = _error(differences, clusters, groups, reach=widest)
+    bare = Difference(
+        value=float(differences.mean()),
+        low=math.nan,
+        high=math.nan,
         p_value=_p_value(first, second, differences, clusters, groups),
         n=n,
         groups=groups,
         spread=float(differences.std(ddof=1)),
         test=_test(first, second, clusters),
         level=level,
+        centre=centre,
+        standard_error=error,
+        widest=widest,
     )
+    low, high = bare.at(level)
+    return replace(bare, low=low, high=high)
 
 
 def corrected(differences: Mapping[str, Difference]) -> dict[str, Difference]:
@@ -100,21 +119,39 @@ def corrected(differences: Mapping[str, Difference]) -> dict[str, Difference]:
 
 
 def verdict(difference: Difference, *, margin: float | None = None) -> Verdict:
-    """What the numbers allow to be said; with a `margin` (at least 0) also whether the first is worse by no more."""
-    if difference.settled < 1 - difference.level:
+    """What the numbers allow to be said; with a `margin` (at least 0) also whether the first is worse by no more.
+
+    Better and worse need both, the test and the interval. The margin is held against the interval that holds together
+    with those of all comparisons made with it.
+    """
+    if difference.settled < 1 - difference.level and not difference.low <= 0 <= difference.high:
         return "better" if difference.value > 0 else "worse"
-    if margin is not None and difference.low > -margin:
+    if margin is not None and difference.at_once[0] > -margin:
         return "no worse"
     return "not told apart"
 
 
 def rows_needed(difference: Difference, *, power: float = 0.8, effect: float | None = None) -> int | None:
-    """About how many rows tell a difference of `effect` (default: the one seen) apart; None where there is none."""
+    """About how many rows tell a difference of `effect` (default: the one seen) apart; None where there is none.
+
+    The usual formula for the mean of paired differences (Lachin 1981), at the level of all comparisons made with it.
+    Rows that belong together are reckoned by the error that they made.
+    """
     effect = abs(difference.value if effect is None else effect)
     if effect == 0 or difference.spread == 0:
         return None
-    reach = float(stats.norm.ppf(0.5 + difference.level / 2) + stats.norm.ppf(power))
-    return math.ceil((reach * difference.spread / effect) ** 2 * difference.n / difference.groups)
+    level = 1 - (1 - difference.level) / difference.comparisons
+    reach = float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(power))
+    spread = difference.spread
+    if difference.groups < difference.n and math.isfinite(difference.standard_error):
+        spread = difference.standard_error * math.sqrt(difference.n)
+    return math.ceil((reach * spread / effect) ** 2)
+
+
+def more_rows(difference: Difference, *, power: float = 0.8) -> int | None:
+    """About how many more rows tell such a difference apart; None where the ones there are should have, or none do."""
+    needed = rows_needed(difference, power=power)
+    return None if needed is None or needed <= difference.n else needed - difference.n
 
 
 def sentence(difference: Difference, *, first: str, second: str, margin: float | None = None) -> str:
@@ -129,8 +166,8 @@ def sentence(difference: Difference, *, first: str, second: str, margin: float |
         case "no worse":
             return f"{first} is no worse than {second} by more than {margin:g}: {told}."
         case _:
-            more = rows_needed(difference)
-            hint = "" if more is None or more <= difference.n else f"; about {more:,} rows would tell such a difference"
+            more = more_rows(difference)
+            hint = "" if more is None else f"; about {more:,} more rows would tell such a difference"
             return f"{first} and {second} cannot be told apart: {told} (p = {difference.settled:.2g}{many}){hint}."
 
 

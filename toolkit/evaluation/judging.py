@@ -1,0 +1,285 @@
+"""A finished run judged by a model: an ordinary run of its own, so that its calls are routed, recorded, charged, kept
+within budgets, resumed and reused like any other.
+
+    run, judge ─▶ rows of answers ─▶ workflow "judging", step "judge" ─▶ verdicts ─▶ grades of the run's answers
+
+A grade's `graded_by` is the model that judged, "person" where people did. Its `id` begins with the ids of the judge's
+attempts, joined by `+` and ended by a dot, by which its cost is found; its `attempt_id` is that of the judged answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from toolkit.errors import RunError
+from toolkit.evaluation.estimates import Refusal
+from toolkit.evaluation.judges import Judge, Pairwise, preference
+from toolkit.evaluation.pairs import Difference, paired
+from toolkit.fleet import Fleet
+from toolkit.grading.grader import picked
+from toolkit.ledger import Entry, History, Journal, grade_entry
+from toolkit.ledger.views import judgements, questions
+from toolkit.policies import Policy, Repair, Retry
+from toolkit.records import Grade, Json, Place, Request, content_hash
+from toolkit.routing import Fixed
+from toolkit.routing.router import Router
+from toolkit.run_names import chosen
+from toolkit.running import Running
+from toolkit.settings import DEFAULT_HOME
+from toolkit.steps import step_of
+from toolkit.workflow import Workflow
+
+NAME = "judging"
+Of = tuple[str, str, int, int]
+"""Row, step, turn and repeat of a judged answer."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of judging: how many `grades` are new, how many answers `unjudged`, for want of a verdict (the judge
+    failed, or it is a person's turn). `cost_usd` is what it cost now, 0 where nothing had to be asked."""
+
+    grader: str
+    grades: int
+    unjudged: int
+    running: Running | None
+
+    @property
+    def cost_usd(self) -> float:
+        return 0.0 if self.running is None else self.running.progress.tally.cost_usd
+
+
+@dataclass(frozen=True)
+class JudgedPairs(Judged):
+    """Pairs judged. `preferred` is how much better the first run is, from -1 (never) to 1 (always), over the pairs that
+    have a verdict; `to_first_place` how much the judge leans to whatever stands first, 0 for not at all; `disagreed`
+    counts pairs of which either order named another winner: they are ties."""
+
+    preferred: Difference | Refusal
+    to_first_place: Difference | Refusal
+    disagreed: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """A recorded answer: where it stands, who gave it, what it says, and the fields of its row."""
+
+    place: Place
+    attempt_id: str | None
+    model: str | None
+    value: Json
+    fields: Mapping[str, Json]
+
+    @property
+    def of(self) -> Of:
+        return self.place.row_id, self.place.step, self.place.turn, self.place.repeat
+
+
+def judge_run(
+    run: Running | str,
+    judge: Judge,
+    *,
+    fleet: Fleet,
+    by: Router | str,
+    step: str,
+    sample: int | None = None,
+    policy: Policy | None = None,
+    home: Path | str | None = None,
+    **options: Any,
+) -> Judged:
+    """Have the answers of a step judged by the model (or router) `by`, and record the grades.
+
+    `sample` judges that many answers, picked by chance (and `seed`): what people are to label. `options` are those of
+    any run (budget, in_flight, fresh, run_id …). Judging again asks only for what has no grade of this judge yet;
+    `fresh=True` asks all anew. Where `by` is a person the rows are parked: when they are answered, judge again with
+    `run_id=` of the judging run. Raises RunError where a run, step or field is not there, and what ends any run.
+    """
+    history = History(_home(home, run))
+    answers = _sampled(_answers(history, run, step), sample, seed=options.get("seed", 0))
+    if not (options.keys() & {"fresh", "run_id"} or _persons(by, fleet)):
+        done = history.sql(judgements.JUDGED_BY, {"grader": repr(judge)}, run_id=answers[0].place.run_id)
+        known = set(done.rows)
+        answers = [each for each in answers if each.of not in known]
+    rows = {_id(each): _row(each, judge, answer=each) for each in answers}
+
+    def asked(answer: Json, about: Mapping[str, Json]) -> Request:
+        return judge.request(answer, about)
+
+    running, verdicts = _run({"judge": asked}, judge, rows, by, fleet, policy, history, options)
+    pairs = [(each, verdicts.get(_id(each), {}).get("judge")) for each in answers]
+    graded = [_entry(judge.grade(said.value), each, (said,), fleet) for each, said in pairs if said is not None]
+    return Judged(repr(judge), _written(graded, history), len(answers) - len(graded), running)
+
+
+def judge_pairs(
+    run: Running | str,
+    judge: Pairwise,
+    *,
+    against: Running | str,
+    fleet: Fleet,
+    by: Router | str,
+    step: str,
+    sample: int | None = None,
+    policy: Policy | None = None,
+    home: Path | str | None = None,
+    **options: Any,
+) -> JudgedPairs:
+    """Have each answer of a step held against the answer of another run to the same row, in both orders.
+
+    Pairs are rows with the same id and fields in both runs. Answers that are the same are a tie, and nobody is asked.
+    Both runs get grades, 1 where theirs won, 0 where it lost, 0.5 for a tie, so that `compare` with
+    `quality="Pairwise"` tells the same. The other arguments are those of `judge_run`; what was asked before is reused.
+    """
+    history = History(_home(home, run))
+    firsts = _answers(history, run, step)
+    others = {each.of: each for each in _answers(history, against, step)}
+    pairs = [(each, others[each.of]) for each in firsts if each.of in others and each.fields == others[each.of].fields]
+    if not pairs:
+        raise RunError(f"the two runs have no row in common, with the same id and fields, at step {step!r}")
+    kept = {each.of for each in _sampled([first for first, _ in pairs], sample, seed=options.get("seed", 0))}
+    pairs = [pair for pair in pairs if pair[0].of in kept]
+    grader = f"{judge!r} of {pairs[0][0].place.run_id} and {pairs[0][1].place.run_id}"
+    differ = [pair for pair in pairs if _shown(pair[0], judge) != _shown(pair[1], judge)]
+    rows = {_id(a): _row(a, judge, first=a, second=b) for a, b in differ}
+
+    def asked(first: Json, second: Json, about: Mapping[str, Json]) -> Request:
+        return judge.request(first, second, about)
+
+    def swapped(first: Json, second: Json, about: Mapping[str, Json]) -> Request:
+        return judge.request(second, first, about)
+
+    running, verdicts = _run({"judge": asked, "swapped": swapped}, judge, rows, by, fleet, policy, history, options)
+    graded, wins, leans, disagreed = [], [], [], 0
+    for first, second in pairs:
+        said = verdicts.get(_id(first), {})
+        if _id(first) not in rows:
+            value, reason = 0.5, "the same answer"
+        elif len(said) < 2:
+            continue
+        else:
+            found = preference(said["judge"].value, said["swapped"].value)
+            value, reason = found.value, found.reason
+            leans.append(found.to_first_place)
+            disagreed += said["judge"].value["better"] == said["swapped"].value["better"] != "tie"
+        wins.append(value)
+        for each, worth in ((first, value), (second, 1 - value)):
+            graded.append(_entry(Grade(grader, "score", worth, reason=reason), each, tuple(said.values()), fleet))
+    won, lean = np.array(wins), np.array(leans)
+    return JudgedPairs(
+        grader,
+        _written(graded, history),
+        len(pairs) - len(wins),
+        running,
+        preferred=paired(won, 1 - won),
+        to_first_place=paired((1 + lean) / 2, (1 - lean) / 2),
+        disagreed=disagreed,
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+def _home(home: Path | str | None, run: Running | str) -> Path:
+    return Path(home or (run.settings.home if isinstance(run, Running) else DEFAULT_HOME))
+
+
+def _answers(history: History, run: Running | str, step: str | None) -> list[Told]:
+    """The answers of a run, at one step. Raises RunError where there is none."""
+    workflows: dict[str, str] = dict(history.sql(questions.WORKFLOWS).rows)
+    name = run.id if isinstance(run, Running) else chosen(run, tuple(workflows), home=history.home)
+    fields = {row_id: orjson.loads(told) for row_id, told in history.sql(questions.ROW_FIELDS, run_id=name)}
+    found = [
+        Told(Place(*place), attempt_id, model, orjson.loads(value or "null"), fields[place[1]])
+        for *place, attempt_id, model, value in history.sql(questions.ANSWERED, run_id=name)
+        if place[1] in fields
+    ]
+    if step is None:
+        return found
+    wanted = f"{workflows[name]}/{step}"
+    if not (there := [each for each in found if each.place.step in (step, wanted)]):
+        known = ", ".join(sorted({each.place.step.split("/", 1)[-1] for each in found})) or "none"
+        raise RunError(f"run {name} has no answers of step {step!r} on record; it has {known}")
+    return there
+
+
+def _sampled(answers: Sequence[Told], sample: int | None, *, seed: int) -> list[Told]:
+    """That many of them, by a chance that the seed and the place determine."""
+    if sample is None:
+        return list(answers)
+    if sample < 1:
+        raise RunError(f"sample is how many answers to judge, at least 1, not {sample}")
+    drawn = sorted(answers, key=lambda each: content_hash(f"{seed}/{each.of}".encode()))[:sample]
+    kept = {each.of for each in drawn}
+    return [each for each in answers if each.of in kept]
+
+
+def _shown(answer: Told, judge: Judge | Pairwise) -> Json:
+    return picked(answer.value, judge.of)
+
+
+def _id(answer: Told) -> str:
+    place = answer.place
+    more = f"/{place.turn}.{place.repeat}" if place.turn or place.repeat else ""
+    return f"{place.run_id}/{place.row_id}{more}"
+
+
+def _row(of: Told, judge: Judge | Pairwise, **shown: Told) -> dict[str, Json]:
+    """The row in which an answer, or a pair, is judged. Raises RunError where its row lacks a field to be shown."""
+    if missing := [name for name in judge.shows if name not in of.fields]:
+        known = ", ".join(of.fields)
+        raise RunError(f"the judge is to be shown {missing[0]!r}, and row {of.place.row_id} has {known}")
+    about = {name: of.fields[name] for name in judge.shows}
+    told = {name: _shown(each, judge) for name, each in shown.items()}
+    models = ", ".join(str(each.model) for each in shown.values())
+    return {"id": _id(of), **told, "about": about, "step": of.place.step, "models": models}
+
+
+# -------------------------------------------------------------------------------------------------------------- acting
+def _run(
+    functions: Mapping[str, Any], judge: Judge | Pairwise, rows: Mapping[str, dict[str, Json]],
+    by: Router | str, fleet: Fleet, policy: Policy | None, history: History, options: Mapping[str, Any],
+) -> tuple[Running | None, dict[str, dict[str, Told]]]:  # fmt: skip
+    """The judging run, and its verdicts by row and step."""
+    if not rows:
+        return None, {}
+    route = Fixed(by) if isinstance(by, str) else by
+    policy = policy or Retry(2) | Repair(1)
+    steps = [step_of(each, name=name, route=route, output=judge.output) for name, each in functions.items()]
+    running = Workflow(NAME, steps, policy=policy).run(list(rows.values()), fleet, home=history.home, **options)
+    verdicts: dict[str, dict[str, Told]] = {}
+    for each in _answers(history, running, None):
+        verdicts.setdefault(each.place.row_id, {})[each.place.step.rsplit("/", 1)[-1]] = each
+    return running, verdicts
+
+
+def _persons(by: Router | str, fleet: Fleet) -> list[str]:
+    """The people who may be asked, and have a grader's name of their own."""
+    names = (by,) if isinstance(by, str) else by.names() or ()
+    return [name for name in names if name in fleet.persons]
+
+
+def _entry(grade: Grade, judged: Told, verdicts: Sequence[Told], fleet: Fleet) -> Entry:
+    """A grade of the judged answer, by whoever gave the verdicts; by code where nobody had to."""
+    models = list(dict.fromkeys(each.model for each in verdicts if each.model))
+    persons = [name for name in models if name in fleet.persons]
+    if persons:
+        grade = replace(grade, grader=f"Person({persons[0]!r})", graded_by="person")
+    elif models:
+        grade = replace(grade, graded_by=", ".join(models))
+    asked = "+".join(each.attempt_id or each.place.run_id for each in verdicts) or "none"
+    about = content_hash(f"{judged.place.run_id}/{judged.of}/{judged.attempt_id}/{grade.grader}".encode())
+    return grade_entry(f"{asked}.{about}", grade, judged.place, attempt_id=judged.attempt_id, model=judged.model)
+
+
+def _written(entries: Sequence[Entry], history: History) -> int:
+    """Put grades on record that are not there yet; how many."""
+    known = set(history.sql(questions.GRADE_IDS).column("id"))
+    new = [entry for entry in entries if entry.id not in known]
+    with Journal.open(history.home) as journal:
+        journal.write(*new)
+        journal.flush()
+    return len(new)

@@ -1,0 +1,33 @@
+"""Graders: small frozen values that judge an answer.
+
+A grader says a bool (assertion), a number (score) or a word (label), with its reason. `expects` names a column of the
+row that holds the truth; where the row has none, there is no grade. All are pure but `Passes`, which runs a program.
+Graders that ask a model are judges: `toolkit.evaluation.judging`.
+"""
+
+from toolkit.grading.grader import Case, Grader, normalised
+from toolkit.grading.passages import NDCG, Grounded, Recall, grounded
+from toolkit.grading.programs import Passes
+from toolkit.grading.shapes import Regex, Schema
+from toolkit.grading.told import Confidence, Recorded
+from toolkit.grading.truths import Contains, Exact, Normalised, Numeric, TokenF1
+
+__all__ = [
+    "NDCG",
+    "Case",
+    "Confidence",
+    "Contains",
+    "Exact",
+    "Grader",
+    "Grounded",
+    "Normalised",
+    "Numeric",
+    "Passes",
+    "Recall",
+    "Recorded",
+    "Regex",
+    "Schema",
+    "TokenF1",
+    "grounded",
+    "normalised",
+]

@@ -1,0 +1,30 @@
+"""What judging asks of the history: which answers a grader has judged, and judge and people on the same answers."""
+
+from __future__ import annotations
+
+from toolkit.ledger.views.evaluations import OF_STEP
+
+BY_PERSON = "(graded_by = 'person' or starts_with(grader, 'Person('))"
+
+JUDGED_BY = "select row_id, step, turn, repeat from grades where grader = $grader"
+
+SIDE_BY_SIDE = f"""
+    with judged as (
+        select run_id, row_id, step, turn, repeat, any_value(attempt_id) as attempt_id, any_value(model) as model,
+            avg(value) as judged
+        from grades where grader = $judge and not {BY_PERSON} and {OF_STEP}
+            and (len($runs) = 0 or list_contains($runs, run_id))
+        group by run_id, row_id, step, turn, repeat
+    ), people as (
+        select run_id, row_id, step, turn, repeat, attempt_id, avg(value) as label
+        from grades where {BY_PERSON} and value is not null and ($people is null or grader = $people)
+        group by run_id, row_id, step, turn, repeat, attempt_id
+    )
+    select j.run_id, j.row_id, any_value(j.model) as model, any_value(j.judged) as judged, avg(p.label) as label,
+        any_value(r.fields ->> $segment::VARCHAR) as segment
+    from judged j
+        left join people p on p.run_id = j.run_id and p.row_id = j.row_id and p.step = j.step and p.turn = j.turn
+            and p.repeat = j.repeat and (p.attempt_id is null or p.attempt_id = j.attempt_id)
+        left join rows r on r.run_id = j.run_id and r.row_id = j.row_id
+    group by j.run_id, j.row_id, j.step, j.turn, j.repeat order by j.run_id, j.row_id, j.step, j.turn, j.repeat"""
+"""A row per answer that the judge has judged: its grade, and people's label of the same answer, NULL without one."""
