@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from tests.core.core_samples import member, routing_facts
+from tests.core.core_samples import member, routing_facts, said
 from toolkit import Cheapest, Explore, Fixed, Ladder, Request, Rule, Rules, Uniform, prompt
 from toolkit.errors import FleetError, StepError
 from toolkit.prices import Price
@@ -58,6 +58,16 @@ ROUTES = [
         TEAM,
         {"fields": {"lang": "py"}},
         ("coder",),
+    ),
+    (Rules(Rule(Fixed("large"), max_tokens=9), otherwise=Fixed("small")), TEAM, {"input_tokens": 9}, ("large",)),
+    (Rules(Rule(Fixed("large"), max_tokens=9), otherwise=Fixed("small")), TEAM, {"input_tokens": 10}, ("small",)),
+    (Rules(Rule(Fixed("large"), step="reply"), otherwise=Fixed("small")), TEAM, {"step": "desk/reply"}, ("large",)),
+    (Rules(Rule(Fixed("large"), step="reply"), otherwise=Fixed("small")), TEAM, {"step": "no_reply"}, ("small",)),
+    (
+        Rules(Rule(Fixed("large"), "lang", ("de", "fr")), otherwise=Fixed("small")),
+        TEAM,
+        {"fields": {"lang": "fr"}},
+        ("large",),
     ),
     (ByFunction(lambda facts: "large", ("small", "large"), "big first"), TEAM, {}, ("large", "small")),
     (Explore(Ladder("small", "large"), rate=0.0), TEAM, {}, ("small", "large")),
@@ -152,7 +162,13 @@ SCALARS = st.one_of(
 
 def deeper(inner: st.SearchStrategy[Router]) -> st.SearchStrategy[Router]:
     rules = st.builds(
-        Rule, inner, field=st.none() | st.text(max_size=6), value=SCALARS, min_tokens=st.integers(0, 9999)
+        Rule,
+        inner,
+        field=st.none() | st.text(max_size=6),
+        value=SCALARS | st.tuples(SCALARS, SCALARS),
+        min_tokens=st.integers(0, 9999),
+        max_tokens=st.none() | st.integers(0, 9999),
+        step=st.none() | st.just("triage"),
     )
     return st.one_of(
         st.builds(Explore, inner, st.floats(0, 1)),
@@ -283,10 +299,15 @@ def test_routers_are_given_by_step() -> None:
         parse_routers(" ; ")
 
 
-def test_routers_that_ask_models_cannot_be_wrapped() -> None:
+def test_routers_that_ask_models_are_explored_around_when_they_have_asked() -> None:
     class Asks(Router):
         def decide(self, facts: RoutingFacts) -> Any:
-            yield "small", prompt("Who?")
+            reply = yield "small", prompt("Who?")
+            return Ladder(reply.text, "small").decide(facts)
 
-    with pytest.raises(TypeError, match="cannot wrap"):
-        Explore(Asks()).decide(routing_facts(TEAM))
+    asking = Explore(Asks(), rate=0.4).decide(routing_facts(TEAM))
+    assert not isinstance(asking, Decision)
+    assert next(asking)[0] == "small"
+    with pytest.raises(StopIteration) as done:
+        asking.send(said("large"))
+    assert {c.model: c.probability for c in done.value.value.candidates} == {"large": 0.8, "small": 0.2}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from toolkit.records import Decision
-from toolkit.routing.router import Router, RoutingFacts
+from toolkit.routing.router import Asking, Router, RoutingFacts, then
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,16 @@ class Explore(Router):
         if not 0 <= self.rate <= 1:
             raise ValueError(f"Explore: rate is a probability between 0 and 1, not {self.rate}")
 
-    def decide(self, facts: RoutingFacts) -> Decision:
-        decision = self.base.decide(facts)
-        if not isinstance(decision, Decision):
-            raise TypeError(f"Explore cannot wrap a router that asks models: {self.base!r}")
+    def decide(self, facts: RoutingFacts) -> Decision | Asking:
+        return then(self.base.decide(facts), partial(self._explored, facts))
+
+    def names(self) -> tuple[str, ...] | None:
+        return self.base.names()
+
+    def __repr__(self) -> str:
+        return f"Explore({self.base!r}, rate={self.rate!r})"
+
+    def _explored(self, facts: RoutingFacts, decision: Decision) -> Decision:
         arms = [name for name in decision.order if not facts.models[name].is_person]
         if not arms or decision.choice not in arms:
             return replace(decision, router=repr(self))
@@ -45,9 +52,3 @@ class Explore(Router):
             router=repr(self),
             exploration_rate=self.rate,
         )
-
-    def names(self) -> tuple[str, ...] | None:
-        return self.base.names()
-
-    def __repr__(self) -> str:
-        return f"Explore({self.base!r}, rate={self.rate!r})"

@@ -7,12 +7,17 @@ verdicts, so that the record says why a model was not asked.
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol, overload
 
 from toolkit.context import output_share_tokens
 from toolkit.prices import Price
 from toolkit.records import Candidate, Decision, Json, Reply, Request, Verdict
+
+if TYPE_CHECKING:
+    from toolkit.routing.measured import Measured
+    from toolkit.routing.where import Where
 
 CAPABILITY_OF = {"embeddings": "embed"}
 
@@ -22,7 +27,10 @@ Asking = Generator[tuple[str, Request], Reply, Decision]
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A member of the fleet as a router sees it. `available` is False while its gate is open for nobody."""
+    """A member of the fleet as a router sees it. `available` is False while its gate is open for nobody.
+
+    `opens_in` are the seconds until it may be asked again, `waiting` the requests that wait for it in this process.
+    """
 
     name: str
     provider_name: str
@@ -31,11 +39,24 @@ class ModelFacts:
     price: Price | None = None
     is_person: bool = False
     available: bool = True
+    opens_in: float = 0.0
+    waiting: int = 0
+
+
+class Constraint(Protocol):
+    """Hard constraints of the user's own: a value that says of each candidate whether it may be asked, and why not."""
+
+    def verdicts(self, facts: RoutingFacts, model: ModelFacts, cost_usd: float | None) -> Sequence[Verdict]:
+        """`cost_usd` is what the call is expected to cost, None where nobody knows the price."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingFacts:
-    """All that a decision may rest on. `input_tokens` is an estimate; `seed` is the source of all chance."""
+    """All that a decision may rest on. `input_tokens` is an estimate; `seed` is the source of all chance.
+
+    `constraints` hold on top of what the request needs; `left_usd` is what the budgets still allow (None: no bound);
+    `run_id` is the run's, in a conversation the session's.
+    """
 
     request: Request
     models: Mapping[str, ModelFacts]
@@ -44,6 +65,9 @@ class RoutingFacts:
     input_tokens: int = 0
     min_input_tokens: int = 0
     seed: int = 0
+    constraints: tuple[Constraint, ...] = ()
+    left_usd: float | None = None
+    run_id: str = ""
 
     @property
     def output_tokens(self) -> int:
@@ -65,6 +89,44 @@ class Router:
     def names(self) -> tuple[str, ...] | None:
         """The models that it may pick; None means any of the fleet."""
         return None
+
+    def where(
+        self,
+        *,
+        residency: str | None = None,
+        needs: Sequence[str] = (),
+        max_usd: float | None = None,
+        max_seconds: float | None = None,
+        measured: str | Measured | None = None,
+    ) -> Where:
+        """The same router among the models that meet these constraints; see `routing.where.Where`."""
+        from toolkit.routing.where import Where
+
+        return Where(
+            self,
+            residency=residency,
+            needs=tuple(needs),
+            max_usd=max_usd,
+            max_seconds=max_seconds,
+            measured=measured,
+        )
+
+    def __or__(self, other: Router) -> Router:
+        """This router, and the other where this one finds nobody to ask; its models follow as last resorts."""
+        from toolkit.routing.joined import joined
+
+        return joined(self, other)
+
+
+@overload
+def then(decided: Decision, change: Callable[[Decision], Decision]) -> Decision: ...
+@overload
+def then(decided: Asking, change: Callable[[Decision], Decision]) -> Asking: ...
+@overload
+def then(decided: Decision | Asking, change: Callable[[Decision], Decision]) -> Decision | Asking: ...
+def then(decided: Decision | Asking, change: Callable[[Decision], Decision]) -> Decision | Asking:
+    """What a router around another makes of its decision: at once, or when it has asked what it must."""
+    return change(decided) if isinstance(decided, Decision) else _asked_then(decided, change)
 
 
 def judged(facts: RoutingFacts, names: Iterable[str] | None = None) -> tuple[Candidate, ...]:
@@ -102,6 +164,10 @@ def settle(
     )
 
 
+def _asked_then(asking: Asking, change: Callable[[Decision], Decision]) -> Asking:
+    return change((yield from asking))
+
+
 def _judge(facts: RoutingFacts, model: ModelFacts) -> Candidate:
     request = facts.request
     needed = {CAPABILITY_OF.get(request.operation, "chat"), *request.needs}
@@ -118,6 +184,10 @@ def _judge(facts: RoutingFacts, model: ModelFacts) -> Candidate:
     if not model.available:
         verdicts.append(Verdict("gate", False, "its circuit breaker is open"))
     cost = None if model.price is None else model.price.expected(facts.input_tokens, facts.output_tokens)
+    if facts.left_usd is not None and cost is not None and cost > facts.left_usd:
+        verdicts.append(Verdict("budget", False, f"about ${cost:.2g}, and ${max(facts.left_usd, 0):.2g} are left"))
+    for constraint in facts.constraints:
+        verdicts += constraint.verdicts(facts, model, cost)
     return Candidate(model.name, tuple(verdicts), expected_cost_usd=cost)
 
 

@@ -7,28 +7,46 @@ from dataclasses import dataclass, replace
 
 from toolkit.errors import StepError
 from toolkit.records import Decision, Json
-from toolkit.routing.router import Router, RoutingFacts, judged, settle
+from toolkit.routing.router import Asking, Router, RoutingFacts, judged, settle, then
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`router` serves rows whose `field` equals `value`, or requests of at least `min_tokens` (an estimate)."""
+    """`router` serves rows whose `field` equals `value` (of a tuple: any of its values) and requests of that length.
+
+    `min_tokens` and `max_tokens` bound the prompt, by an estimate; `step` names the task, with its workflow or without.
+    """
 
     router: Router
     field: str | None = None
-    value: Json = None
+    value: Json | tuple[Json, ...] = None
     min_tokens: int = 0
+    max_tokens: int | None = None
+    step: str | None = None
 
     def matches(self, facts: RoutingFacts) -> bool:
-        if self.field is not None and facts.fields.get(self.field) != self.value:
+        if self.field is not None:
+            found = facts.fields.get(self.field)
+            if found not in self.value if isinstance(self.value, tuple) else found != self.value:
+                return False
+        if self.step is not None and facts.step != self.step and not facts.step.endswith(f"/{self.step}"):
             return False
-        return facts.input_tokens >= self.min_tokens
+        return self.min_tokens <= facts.input_tokens and (
+            self.max_tokens is None or facts.input_tokens <= self.max_tokens
+        )
 
     @property
     def why(self) -> str:
-        parts = [f"{self.field} is {self.value!r}"] if self.field is not None else []
+        parts = [f"the step is {self.step}"] if self.step is not None else []
+        parts += [f"{self.field} is {_told(self.value)}"] if self.field is not None else []
         parts += [f"{self.min_tokens:,} tokens or more"] if self.min_tokens else []
+        parts += [f"{self.max_tokens:,} tokens or fewer"] if self.max_tokens is not None else []
         return " and ".join(parts) or "always"
+
+    def __repr__(self) -> str:
+        told = f"router={self.router!r}, field={self.field!r}, value={self.value!r}, min_tokens={self.min_tokens!r}"
+        told += "" if self.max_tokens is None else f", max_tokens={self.max_tokens!r}"
+        return f"Rule({told}{'' if self.step is None else f', step={self.step!r}'})"
 
 
 @dataclass(frozen=True, init=False)
@@ -42,14 +60,11 @@ class Rules(Router):
         object.__setattr__(self, "rules", rules)
         object.__setattr__(self, "otherwise", otherwise)
 
-    def decide(self, facts: RoutingFacts) -> Decision:
+    def decide(self, facts: RoutingFacts) -> Decision | Asking:
         router, why = next(
             ((r.router, r.why) for r in self.rules if r.matches(facts)), (self.otherwise, "no rule matches")
         )
-        decision = router.decide(facts)
-        if not isinstance(decision, Decision):
-            raise TypeError(f"Rules cannot hold a router that asks models: {router!r}")
-        return replace(decision, router=repr(self), reason=f"{why}: {decision.reason}")
+        return then(router.decide(facts), lambda made: replace(made, router=repr(self), reason=f"{why}: {made.reason}"))
 
     def names(self) -> tuple[str, ...] | None:
         parts = [rule.router.names() for rule in self.rules] + [self.otherwise.names()]
@@ -84,3 +99,7 @@ class ByFunction(Router):
 
     def __repr__(self) -> str:
         return f"ByFunction({self.label}, models={self.models!r})"
+
+
+def _told(value: Json | tuple[Json, ...]) -> str:
+    return " or ".join(map(repr, value)) if isinstance(value, tuple) else repr(value)
