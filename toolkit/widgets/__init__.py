@@ -1,0 +1,13 @@
+"""What notebooks show of the record: a run that is watched, a row in time.
+
+Nothing of it is needed to run anything, and it writes nothing. `toolkit.widgets.live` alone needs a kernel.
+"""
+
+from __future__ import annotations
+
+from toolkit.widgets.live import Watch as Watch
+from toolkit.widgets.live import watch as watch
+from toolkit.widgets.standing import Standing as Standing
+from toolkit.widgets.standing import standing_of as standing_of
+
+__all__ = ["Standing", "Watch", "standing_of", "watch"]
