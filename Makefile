@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types notebooks bench quality eval-routing record fuzz counterfactual lab lock clean help
+.PHONY: demo test check lint types notebooks bench quality eval-routing record chaos fuzz counterfactual lab lock clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -13,7 +13,7 @@ demo: $(STAMP)  ## run the support desk through Prefect on the embedded fleet
 	@$(BIN)/toolkit demo
 
 test: $(STAMP)  ## run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: test lint types notebooks  ## everything that CI runs
 
@@ -38,6 +38,9 @@ eval-routing: $(STAMP)  ## learned routing on recorded answers of real models (T
 
 record: $(STAMP)  ## what recording costs, how large records are asked, kills in every phase, writers beside a reader
 	@for each in redaction cost tail size kills writers; do $(BIN)/python -m evals.record.$$each || exit 1; done
+
+chaos: $(STAMP)  ## two thousand rows through everything that goes wrong at once
+	@$(BIN)/python -m evals.chaos
 
 fuzz: $(STAMP)  ## a million damaged responses, decoded
 	@$(BIN)/python -m evals.fuzz

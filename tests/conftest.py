@@ -1,4 +1,7 @@
-"""What all tests share: in CI a skipped test fails, but for the one reason that a machine may lack the routing data."""
+"""What all tests share: in CI a skipped test fails, but for the one reason that a machine may lack the routing data.
+
+Several processes run them (`make test`), a file of tests in one of them.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,25 @@ import os
 from collections.abc import Generator
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
 MAY_BE_ABSENT = "TOOLKIT_OUTCOMES"
+POSTGRESQL = "TOOLKIT_TEST_POSTGRESQL"
+
+
+def pytest_configure() -> None:
+    """Give each process that runs tests a PostgreSQL database of its own, beside the one that is named."""
+    url, worker = os.environ.get(POSTGRESQL), os.environ.get("PYTEST_XDIST_WORKER")
+    if not url or not worker:
+        return
+    named = make_url(url)
+    own = f"{named.database}_{worker}"
+    engine = create_engine(named, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'drop database if exists "{own}" with (force)'))
+        connection.execute(text(f'create database "{own}"'))
+    engine.dispose()
+    os.environ[POSTGRESQL] = named.set(database=own).render_as_string(hide_password=False)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,18 +11,21 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 
 from toolkit.attempting import Attempter
-from toolkit.context import BYTES_PER_TOKEN, text_bytes
-from toolkit.errors import CallError
+from toolkit.budgets import Budgets
+from toolkit.choosing import Chooser
+from toolkit.errors import CallError, OverBudget, Stopped
 from toolkit.fleet import Fleet
 from toolkit.ledger import Review
 from toolkit.ledger.recording import Recorder
-from toolkit.policies import Accept, Facts, GiveUp, Park, Try, decide
-from toolkit.questions import Plan, Question, Tally
+from toolkit.ledger.writing.reviewing import ended
+from toolkit.parking import is_due, lapsed, parked
+from toolkit.policies import Accept, Facts, GiveUp, Park, Try, Wait, decide
+from toolkit.questions import Question, Tally
 from toolkit.records import (
     Answer,
     AnswerStatus,
@@ -30,36 +33,29 @@ from toolkit.records import (
     Decision,
     Place,
     Reply,
-    Request,
     answer_key,
     new_id,
     now,
 )
 from toolkit.redaction import Redactor
-from toolkit.routing.router import RoutingFacts
+from toolkit.spending import Purse
+from toolkit.trails import Flying, Losers, Served, Trail, chance_seed, total_cost
 
 MOST_ATTEMPTS = 64
-GATE_PATIENCE_SECONDS = 120.0
 
 
-@dataclass
-class _Trail:
-    """A question on its way to its answer: what was decided, and what has been tried."""
-
-    question: Question
-    key: str
-    request_hash: str
-    started: float
-    decision: Decision
-    decision_id: str | None = None
-    attempts: list[Attempt] = field(default_factory=list)
+async def _sure() -> None:
+    """For whoever works alone."""
 
 
 class Asker:
     """Answers questions for one run, out of what has been answered before or by asking.
 
     What a request holds that is to be redacted is so before anybody is asked and before its key is made. Once `stop` is
-    set, whatever is under way raises Stopped before its next attempt. `clock` gives monotonic seconds.
+    set, whatever is under way raises Stopped before its next attempt. `clock` gives monotonic seconds. Nothing
+    is sent whose worst case `budgets` cannot hold. While the run
+    `is_shared`, other processes answer too: the record is looked at for each question. Before each attempt it is made
+    `sure` that this process still works on the run.
     """
 
     def __init__(
@@ -72,15 +68,31 @@ class Asker:
         fresh: bool = False,
         stop: asyncio.Event | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        is_shared: Callable[[], bool] = lambda: False,
+        sure: Callable[[], Awaitable[None]] = _sure,
+        budgets: Budgets | None = None,
+        holder: str | None = None,
     ) -> None:
         self.fleet = fleet
         self.recorder = recorder
         self.redactor = redactor
         self.journal = recorder.journal
-        self._attempter = Attempter(fleet, redactor, stop=stop or asyncio.Event(), clock=clock)
+        stop = stop or asyncio.Event()
+        self._attempter = Attempter(fleet, redactor, stop=stop, clock=clock, ask=self.ask, journal=self.journal)
+        self._chooser = Chooser(self._attempter, clock=clock)
+        self.purse: Purse | None = None
+        if budgets is not None:
+            pause, tally = self._attempter.pause, self.tally
+            self.purse = Purse(budgets, fleet, recorder, tally=tally, holder=holder, stop=stop, pause=pause)
+        self._attempter.purse = self.purse
+        self._losers = Losers(max((spec.timeout_seconds for spec in fleet.specs.values()), default=0.0))
+        self._served = Served()
+        self._windows = {name: spec.window for name, spec in fleet.specs.items() if spec.window is not None}
         self._seed = seed
         self._fresh = fresh
         self._clock = clock
+        self._is_shared = is_shared
+        self._sure = sure
         self._known: dict[str, set[str]] = {}
         self._asking: dict[str, asyncio.Future[Answer]] = {}
         self._open: dict[tuple[str, Place], Review] | None = None
@@ -89,6 +101,11 @@ class Asker:
     def tally(self) -> Tally:
         """Running totals of the run."""
         return self._attempter.tally
+
+    @property
+    def stopped(self) -> str:
+        """The budget that stopped the run, in words; empty where none did."""
+        return "" if self.purse is None else self.purse.stopped
 
     # ------------------------------------------------------------------------------------------------------- answers
     async def ask(self, question: Question) -> Answer:
@@ -102,7 +119,7 @@ class Asker:
                 return self._reused(answer, place)
         asked = self._asking[key] = asyncio.get_running_loop().create_future()
         try:
-            known = await self.recalled(key, place) or self._parked(key, place)
+            known = await self.recalled(key, place) or await self._parked(key, place)
             settled = known or await self._settle(question, key, body)
             asked.set_result(settled)
             return settled
@@ -114,20 +131,29 @@ class Asker:
 
     async def recalled(self, key: str, place: Place) -> Answer | None:
         """The answer that the record has under this key; in a fresh run only of this very run."""
-        if key not in self._keys(place.step):
+        is_known = key in self._keys(place.step)
+        if not is_known and not self._is_shared():
             return None
         run_id = place.run_id if self._fresh else None
         found = self.journal.find_answer(key, run_id=run_id, place=place)
+        if not is_known and (found is None or found.status != "answered"):
+            return None
         if found is None:
             await self.journal.committed()
             found = self.journal.find_answer(key, run_id=run_id, place=place)
         return None if found is None else self._reused(found, place)
 
-    def _parked(self, key: str, place: Place) -> Answer | None:
-        """The question as it waits for a person in this run already: nobody else is asked again meanwhile."""
+    async def _parked(self, key: str, place: Place) -> Answer | None:
+        """The question as it waits for a person in this run already: nobody else is asked again meanwhile.
+
+        Where it has waited long enough, its default is the answer, or it fails.
+        """
         if self._open is None:
             self._open = {(review.key, review.place): review for review in self.journal.parked(place.run_id)}
         review = self._open.get((self.recorder.key(key), place))
+        if review is not None and is_due(review, now()):
+            await self.journal.decide(ended(review, lapsed(review, now())))
+            return self.journal.find_answer(key, run_id=place.run_id, place=place)
         return None if review is None else Answer(place, key, "parked", reason=review.why, model=review.person)
 
     def keep(self, answer: Answer) -> int:
@@ -135,6 +161,12 @@ class Asker:
         if answer.status == "answered" and self.recorder.content == "full":
             self._keys(answer.place.step).add(answer.key)
         return self.recorder.answer(answer)
+
+    async def finish(self) -> None:
+        """Wait for what is still under way though nobody needs it, and until all costs are known and durable."""
+        await self._losers.close()
+        if self.purse is not None:
+            await self.purse.close()
 
     async def close(self) -> None:
         """Close the clients."""
@@ -161,146 +193,117 @@ class Asker:
     # ------------------------------------------------------------------------------------------------------ the loop
     async def _settle(self, question: Question, key: str, body: bytes) -> Answer:
         started, place = self._clock(), question.place
-        seed = _seed(self._seed, place)
+        seed = chance_seed(self._seed, place)
+        asked: list[Attempt] = []
         try:
-            decision = await self._decide(question, seed)
-        except CallError as error:
-            failed = Answer(place, key, "failed", reason=self.redactor.told(f"the router could not ask: {error}"))
+            decision = await self._chooser.decision(question, seed, partial(self._routing_reply, asked))
+        except (CallError, OverBudget) as error:
+            reason = self.redactor.told(f"the router could not ask: {error}")
+            failed = Answer(place, key, "failed", reason=reason, cost_usd=total_cost(asked))
             self.keep(failed)
             return failed
-        trail = _Trail(question, key, self.recorder.request(body), started, decision, decision_id=new_id())
+        hashed = self.recorder.request(body)
+        trail = Trail(question, key, hashed, started, decision, decision_id=new_id(), routing=tuple(asked))
         self.recorder.decision(trail.decision_id or "", place, decision, trail.request_hash, inputs=question.sources)
         answer = await self._walk(trail, random.Random(seed))
         self.keep(answer)
         return answer
 
-    async def _walk(self, trail: _Trail, chance: random.Random) -> Answer:
-        """Move after move, until one ends it."""
+    async def _routing_reply(self, asked: list[Attempt], question: Question, decision: Decision) -> Reply:
+        """The reply to a request of the router's own, sought by the policy of the step. Raises what kept it away."""
+        question = replace(question, request=self.redactor.request(question.request))
+        trail = Trail(question, "", "", self._clock(), decision, attempts=asked)
+        answer = await self._walk(trail, random.Random(chance_seed(self._seed, question.place)))
+        reply = next((attempt.reply for attempt in asked if attempt.id == answer.attempt_id), None)
+        if reply is None:
+            error = asked[-1].error if asked else None
+            raise error or CallError(answer.reason)
+        return reply
+
+    async def _walk(self, trail: Trail, chance: random.Random) -> Answer:
+        """Move after move, until one ends it. What is under way then goes on by itself."""
         policy = trail.question.plan.policy
-        while len(trail.attempts) < MOST_ATTEMPTS:
-            match decide(policy, self._facts(trail, chance)):
-                case Try() as move:
-                    trail.attempts.append(await self._try(trail, move))
-                case Accept(attempt=accepted, why=why):
-                    return self._ended(trail, "answered", why, accepted)
-                case Park(model=person, why=why):
-                    self._park(trail, person, why)
-                    return replace(self._ended(trail, "parked", why), model=person)
-                case GiveUp(why=why):
-                    return self._ended(trail, "failed", why)
+        try:
+            while trail.begun < MOST_ATTEMPTS:
+                match decide(policy, self._facts(trail, chance)):
+                    case Try() as move if policy.watches:
+                        flying = trail.begin(move, at=self._clock())
+                        trail.fly(flying, self._try(trail, flying))
+                    case Try() as move:
+                        await self._try(trail, trail.begin(move, at=self._clock()))
+                    case Wait(seconds=seconds):
+                        await trail.landed(seconds)
+                    case Accept(attempt=accepted, why=why):
+                        return self._ended(trail, "answered", why, accepted)
+                    case Park(model=person, why=why):
+                        self._park(trail, person, why)
+                        return replace(self._ended(trail, "parked", why), model=person)
+                    case GiveUp(why=why):
+                        self._stop_if_spent(trail)
+                        return self._ended(trail, "failed", why)
+        finally:
+            self._losers.let_go(trail)
         return self._ended(trail, "failed", f"{MOST_ATTEMPTS} attempts are enough; the policy {policy!r} does not end")
 
-    async def _decide(self, question: Question, seed: int) -> Decision:
-        """The router's decision. Where shut gates alone leave nobody to ask, they are waited for, but not for ever."""
-        request, plan = question.request, question.plan
-        facts = RoutingFacts(
-            request=request,
-            models=self._attempter.models(),
-            step=question.place.step,
-            fields=question.fields,
-            input_tokens=_tokens(text_bytes(request)),
-            min_input_tokens=_tokens(plan.fit.least_bytes(request)),
-            seed=seed,
-        )
-        decision = plan.route.decide(facts)
-        if isinstance(decision, Decision):
-            patient_until = self._clock() + GATE_PATIENCE_SECONDS
-            while (shut := _shut(decision)) and self._clock() < patient_until:
-                await self._attempter.pause(self._attempter.opens_in(shut))
-                again = plan.route.decide(replace(facts, models=self._attempter.models()))
-                assert isinstance(again, Decision)
-                decision = again
-            return decision
-        try:
-            model, wanted = next(decision)
-            while True:
-                model, wanted = decision.send(await self._routing_reply(question, model, wanted))
-        except StopIteration as stop:
-            settled: Decision = stop.value
-            return settled
-
-    async def _routing_reply(self, question: Question, model: str, wanted: Request) -> Reply:
-        """The reply to a request of the router's own; it is recorded below the step's name. Raises its CallError."""
-        place = replace(question.place, step=f"{question.place.step}/route")
-        asked = Question(place, self.redactor.request(wanted), Plan(question.plan.route, question.plan.policy))
-        decision = Decision(model, (), (model,), "routing", repr(question.plan.route))
-        attempt = await self._try(_Trail(asked, "", "", self._clock(), decision), Try(model, why="routing"))
-        if attempt.error is not None:
-            raise attempt.error
-        assert attempt.reply is not None
-        return attempt.reply
-
-    def _facts(self, trail: _Trail, chance: random.Random) -> Facts:
+    def _facts(self, trail: Trail, chance: random.Random) -> Facts:
+        order, policy = trail.decision.order, trail.question.plan.policy
         return Facts(
             decision=trail.decision,
             attempts=tuple(trail.attempts),
+            in_flight=trail.in_flight,
             persons=self.fleet.persons,
             now=self._clock() - trail.started,
-            spent_usd=sum(attempt.cost_usd or 0.0 for attempt in trail.attempts),
-            draw=chance.random(),
+            spent_usd=trail.known_usd,
+            draw=trail.draw(chance),
+            windows=self._windows,
+            gates=self._attempter.shut(order),
+            budget_left_usd=None if self.purse is None else self.purse.left_usd,
+            denied={model: str(denial) for model, denial in trail.denied.items()},
+            p95_seconds=self._served.p95(order) if policy.watches else {},
         )
 
-    async def _try(self, trail: _Trail, move: Try) -> Attempt:
+    async def _try(self, trail: Trail, flying: Flying) -> None:
         """An attempt, and its record with the request as it was sent."""
-        question = trail.question
-        attempt, sent = await self._attempter.attempt(question, move, number=len(trail.attempts) + 1)
+        question, move, gone = trail.question, flying.move, None
+        await self._sure()
+        try:
+            async with asyncio.timeout(move.within):
+                attempt, sent = await self._attempter.attempt(question, flying)
+        except OverBudget as denial:
+            trail.denied[move.model] = denial
+            return
+        except (TimeoutError, asyncio.CancelledError) as error:
+            gone = error
+            attempt, sent = flying.timed_out(self.fleet[move.model], at=self._clock()), question.request
+            self.tally.count(attempt)
+        except BaseException as error:
+            if self.purse is not None:
+                self.purse.release(flying.id, sent=not isinstance(error, Stopped))
+            raise
+        if self.purse is not None:
+            attempt = replace(attempt, reserved_usd=self.purse.held_usd(attempt.id))
         request_hash = trail.request_hash
         if sent is not question.request or not request_hash:
             request_hash = self.recorder.request(sent.canonical())
         self.recorder.attempt(question.place, trail.decision_id, attempt, request_hash, operation=sent.operation)
-        return attempt
+        if self.purse is not None:
+            self.purse.settle(attempt, sent=flying.sent is not None or gone is None)
+        trail.attempts.append(attempt)
+        self._served.note(attempt)
+        if isinstance(gone, asyncio.CancelledError):
+            raise gone
 
-    def _ended(self, trail: _Trail, status: AnswerStatus, why: str, accepted: Attempt | None = None) -> Answer:
-        return Answer(
-            place=trail.question.place,
-            key=trail.key,
-            status=status,
-            value=None if accepted is None else accepted.value,
-            reason=self.redactor.text(why),
-            model=None if accepted is None else accepted.model,
-            attempt_id=None if accepted is None else accepted.id,
-            attempts=len(trail.attempts),
-            cost_usd=_total(trail.attempts),
-            seconds=self._clock() - trail.started,
-        )
+    def _stop_if_spent(self, trail: Trail) -> None:
+        """Stop the run where a budget leaves nobody to ask: the row stays as it was, for whoever resumes the run."""
+        spent = trail.stops_the_run
+        if spent is not None and self.purse is not None:
+            self.purse.halt("toolkit.budget.reached", str(spent), place=trail.question.place)
+            raise Stopped(str(spent))
 
-    def _park(self, trail: _Trail, person: str, why: str) -> None:
-        question = trail.question
-        review = Review(
-            key=trail.key,
-            place=question.place,
-            person=person,
-            question=question.request.text,
-            output_schema=question.request.output_schema,
-            asked_at=now(),
-            why=self.redactor.text(why),
-        )
+    def _ended(self, trail: Trail, status: AnswerStatus, why: str, accepted: Attempt | None = None) -> Answer:
+        return trail.ended(status, self.redactor.text(why), accepted, at=self._clock())
+
+    def _park(self, trail: Trail, person: str, why: str) -> None:
+        spec, why = self.fleet[person], self.redactor.text(why)
+        review = parked(trail.question, key=trail.key, person=spec, why=why, at=now())
         self.recorder.review(review)
-
-
-# ----------------------------------------------------------------------------------------------------------- helpers
-def _seed(seed: int, place: Place) -> int:
-    """64 bits of chance for a place: the same for the same row and step of a run with the same seed."""
-    name = f"{seed}/{place.row_id}/{place.step}/{place.turn}/{place.repeat}"
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
-
-
-def _tokens(size: int) -> int:
-    """About how many tokens that many bytes are."""
-    return -(-size // BYTES_PER_TOKEN)
-
-
-def _shut(decision: Decision) -> list[str]:
-    """The models whose gate alone keeps them from being asked, where nobody else can be."""
-    return [
-        candidate.model
-        for candidate in (() if decision.order else decision.candidates)
-        if [verdict.constraint for verdict in candidate.verdicts if not verdict.passed] == ["gate"]
-    ]
-
-
-def _total(attempts: list[Attempt]) -> float | None:
-    """What the attempts cost together; None where one that was answered has no known cost."""
-    if any(attempt.cost_usd is None and attempt.reply is not None for attempt in attempts):
-        return None
-    return sum(attempt.cost_usd or 0.0 for attempt in attempts)

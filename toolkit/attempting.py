@@ -1,7 +1,6 @@
-"""One try at one model: wait for its door, fit, send through its gate, read, grade. Whatever goes wrong is part of it.
+"""One try at one model: fit, send through its door, read, grade. Whatever goes wrong is part of it.
 
-In: a question and the policy's move. Out: an `Attempt`, and the request as it was sent. Here are the clients, the clock
-and the gates; the journal is not.
+In: a question and the policy's move. Out: an `Attempt`, and the request as it was sent.
 """
 
 from __future__ import annotations
@@ -10,68 +9,88 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from toolkit.context import Fit, room_bytes
-from toolkit.errors import CallError, CutShort, InvalidOutput, InvalidResponse, Stopped, ToolkitError
+from toolkit.context import Fitted
+from toolkit.errors import CallError, CutShort, InvalidOutput, Stopped
+from toolkit.fitting import Ask, Fitter, unasked
 from toolkit.fleet import Fleet
-from toolkit.gates import OPEN, Gate
 from toolkit.grading import Case
 from toolkit.messages import Message, Text
-from toolkit.models.spec import ModelSpec, Provider
+from toolkit.models.coalescing import Call
+from toolkit.models.spec import ModelSpec
 from toolkit.policies import Try
 from toolkit.questions import Question, Tally
-from toolkit.records import Attempt, Grade, Json, Reply, Request, new_id, now
+from toolkit.records import Attempt, Grade, Json, Reply, Request
 from toolkit.redaction import Redactor
 from toolkit.routing.router import ModelFacts
+from toolkit.sending import Sender
+from toolkit.spending import Purse
+from toolkit.tool_turns import TurnOutput
+from toolkit.trails import Flying
+
+if TYPE_CHECKING:
+    from toolkit.ledger import Journal
 
 
 class Attempter:
     """Asks the members of a fleet for one run. Once `stop` is set, nothing more is sent: Stopped is raised instead.
 
-    What a model says, and what an error tells, goes through the redactor before it is read.
+    What a model says, and what an error tells, goes through the redactor before it is read. `ask` answers what a
+    fitting strategy asks on the way.
     """
 
-    def __init__(self, fleet: Fleet, redactor: Redactor, *, stop: asyncio.Event, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        redactor: Redactor,
+        *,
+        stop: asyncio.Event,
+        clock: Callable[[], float],
+        ask: Ask = unasked,
+        journal: Journal | None = None,
+    ) -> None:
         self.tally = Tally()
+        self.purse: Purse | None = None
         self._fleet = fleet
         self._redactor = redactor
         self._stop = stop
         self._clock = clock
-        self._providers: dict[str, Provider] = {}
-        self._doors: dict[str, asyncio.Semaphore] = {}
-        self._gates: dict[str, Gate] = {}
+        self._fitter = Fitter(fleet, ask)
+        self._sender = Sender(fleet, journal=journal, stop=stop, clock=clock, heard=self._fitter.heard)
 
-    async def attempt(self, question: Question, move: Try, *, number: int = 1) -> tuple[Attempt, Request]:
-        """The attempt, and the request as it went out: shortened to fit, or with the answer that is to be repaired."""
-        began, stamp = self._clock(), now()
+    async def attempt(self, question: Question, flying: Flying) -> tuple[Attempt, Request]:
+        """The attempt, and the request as it went out: shortened to fit, or with the answer that is to be repaired.
+
+        Raises OverBudget where the purse cannot hold what it may cost.
+        """
+        move = flying.move
         await self.pause(move.after)
         spec = self._fleet[move.model]
-        provider, door = self._provider(spec)
-        request, reply, error = _repaired(question.request, move.repair), None, None
-        async with door:
-            await self.pause(0)
-            opened = self._clock()
-            try:
-                request = _fitted(request, question.plan.fit, spec)
-                reply = self._redactor.reply(await self._send(spec, provider, request))
-            except CallError as failed:
-                error = failed
-            finished = self._clock()
+        fitted, error = await self._fitted(question, spec, move)
+        request = fitted.request
+        if error is None:
+            if self.purse is not None:
+                request = await self.purse.reserve(flying.id, question.place, spec, request)
+            call = await self._sender.send(question, spec, request, let_in=lambda: flying.left(self._clock()))
+        else:
+            call = Call(self._clock(), self._clock(), error=error)
+        reply, error = None if call.reply is None else self._redactor.reply(call.reply), call.error
         value, grades, unread = (None, (), None) if reply is None else self._read_and_graded(reply, question)
         error = error or unread
         reported = reply.cost_usd if reply else None
         computed, version = self._cost(spec, reply)
         told = reply.service_seconds if reply else None
         attempt = Attempt(
-            id=new_id(),
-            number=number,
+            id=flying.id,
+            number=flying.number,
             model=spec.name,
             why=move.why,
             provider_name=spec.provider,
             request_model=spec.model,
-            started_at=stamp,
-            wait_seconds=opened - began,
-            service_seconds=finished - opened if told is None else told,
+            started_at=flying.stamp,
+            wait_seconds=call.opened - flying.began,
+            service_seconds=call.finished - call.opened if told is None else told,
             reply=reply,
             value=value,
             error=None if error is None else self._redactor.error(error),
@@ -79,19 +98,23 @@ class Attempter:
             computed_cost_usd=computed,
             price_version=version,
             grades=grades,
+            dropped=fitted.dropped,
         )
         self.tally.count(attempt)
         return attempt, request
 
     def models(self) -> Mapping[str, ModelFacts]:
         """The fleet as routers see it now: a shut gate makes a model unavailable."""
-        facts, at = self._fleet.facts, self._clock()
-        shut = [name for name, gate in self._gates.items() if not gate.admits(at)]
-        return {**facts, **{name: replace(facts[name], available=False) for name in shut}} if shut else facts
+        return self._sender.models()
+
+    def shut(self, names: Iterable[str]) -> Mapping[str, float]:
+        """Those of these models that may not be asked now, and the seconds until they may."""
+        opening = ((name, self.opens_in((name,))) for name in names if not self._fleet[name].is_person)
+        return {name: seconds for name, seconds in opening if seconds > 0}
 
     def opens_in(self, names: Iterable[str]) -> float:
         """Seconds until the first of these models may be asked again."""
-        return min(self._gate(name).opens_in(self._clock()) for name in names)
+        return self._sender.opens_in(names)
 
     async def pause(self, seconds: float) -> None:
         """Wait, unless the run is stopped meanwhile. Raises Stopped."""
@@ -102,41 +125,17 @@ class Attempter:
             raise Stopped("the run was cancelled")
 
     async def close(self) -> None:
-        """Close the clients."""
-        await asyncio.gather(*(provider.close() for provider in self._providers.values()))
-        self._providers.clear()
+        """Tell other processes what is to be told, and close the clients."""
+        await self._sender.close()
 
-    async def _send(self, spec: ModelSpec, provider: Provider, request: Request) -> Reply:
-        """Send through the model's gate. Raises CallError whatever the provider raised, but for what ends the run."""
-        self._gates[spec.name] = self._gate(spec.name).entered(self._clock())
-        error: CallError | None = None
+    async def _fitted(self, question: Question, spec: ModelSpec, move: Try) -> tuple[Fitted, CallError | None]:
+        """The request as it is to go out: before the door, as a strategy may ask the very model behind it."""
+        added = _repairing(move.repair)
         try:
-            reply = await provider.send(request)
-            if not isinstance(reply, Reply):
-                raise InvalidResponse(f"the provider {spec.provider!r} gave a {type(reply).__name__} and no Reply")
-            reply.text.encode()  # half a character could not go on record
-            return reply
+            return await self._fitter.fitted(question, spec, added=added, shrink=move.shrink), None
         except CallError as failed:
-            error = failed
-            raise
-        except ToolkitError:
-            raise
-        except (Exception, SystemExit, asyncio.CancelledError) as bug:
-            if isinstance(bug, asyncio.CancelledError) and _is_cancelled():
-                raise
-            error = _call_error(f"the provider {spec.provider!r}", bug)
-            raise error from bug
-        finally:
-            self._gates[spec.name] = self._gate(spec.name).after(error, self._clock())
-
-    def _provider(self, spec: ModelSpec) -> tuple[Provider, asyncio.Semaphore]:
-        if spec.name not in self._providers:
-            self._providers[spec.name] = self._fleet.open(spec.name)
-            self._doors[spec.name] = asyncio.Semaphore(spec.concurrency)
-        return self._providers[spec.name], self._doors[spec.name]
-
-    def _gate(self, model: str) -> Gate:
-        return self._gates.get(model, OPEN)
+            request = question.request
+            return Fitted(replace(request, messages=(*request.messages, *added)) if added else request), failed
 
     def _cost(self, spec: ModelSpec, reply: Reply | None) -> tuple[float | None, str | None]:
         """What the reply cost by the price book, and the book's version."""
@@ -167,25 +166,13 @@ def _call_error(what: str, bug: BaseException) -> CallError:
     return CallError(f"{what} raised {type(bug).__name__}: {bug}")
 
 
-def _is_cancelled() -> bool:
-    """Whether it is this very task that is being cancelled, and not something that a provider waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _repaired(request: Request, broken: Attempt | None) -> Request:
-    """The request once more, with the model's own answer and what was wrong with it."""
+def _repairing(broken: Attempt | None) -> tuple[Message, ...]:
+    """What is said to have an answer repaired: the model's own words, and what was wrong with them."""
     if broken is None or broken.reply is None:
-        return request
+        return ()
     said = Message("assistant", (Text(broken.reply.text),))
     fault = Message("user", (Text(f"That answer cannot be used: {broken.error}. Answer again, without that fault."),))
-    return replace(request, messages=(*request.messages, said, fault))
-
-
-def _fitted(request: Request, fit: Fit, spec: ModelSpec) -> Request:
-    if spec.window is None:
-        return request
-    return fit.fit(request, room_bytes(spec.window, request))[0]
+    return said, fault
 
 
 def _read(reply: Reply, question: Question) -> Json:
@@ -198,6 +185,8 @@ def _read(reply: Reply, question: Question) -> Json:
     try:
         if not reply.text.strip() and not question.request.tools:
             raise InvalidOutput("the answer is empty")
+        if isinstance(question.plan.output, TurnOutput):
+            return question.plan.output.read_reply(reply)
         return question.plan.output.read(reply.text)
     except InvalidOutput as error:
         if "length" in reply.finish_reasons:

@@ -11,24 +11,34 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from toolkit.asking import Asker
+from toolkit.budgets import Budgets, budgets_of
+from toolkit.claiming import Holding
 from toolkit.discretion import Discretion, discreet, redacted
 from toolkit.errors import RowsError, RunError
 from toolkit.fleet import Fleet
 from toolkit.ledger import Journal, entries
 from toolkit.ledger.recording import Recorder
-from toolkit.records import Run, now
+from toolkit.past import Fork
+from toolkit.reconciling import opened
+from toolkit.records import Run, RunStatus, now
 from toolkit.rows import Rows, open_rows
 from toolkit.settings import Settings
+from toolkit.spending import check_prices
 from toolkit.workflow import Workflow
 
 
 @dataclass(frozen=True)
 class Begun:
-    """A run on record, its rows after redaction, and the asker that answers its questions."""
+    """A run on record and held, its rows after redaction, and the asker that answers its questions.
+
+    `before` is the status of a run that is continued.
+    """
 
     run: Run
     rows: Rows
     asker: Asker
+    holding: Holding
+    before: RunStatus | None = None
 
 
 def begin(workflow: Workflow, rows: Any, *, fleet: Fleet, settings: Settings, stop: asyncio.Event) -> Begun:
@@ -38,7 +48,7 @@ def begin(workflow: Workflow, rows: Any, *, fleet: Fleet, settings: Settings, st
         table = open_rows(rows).head(settings.limit, settings.skip)
         _check_columns(workflow, table)
         workflow.check(fleet)
-    journal = Journal.open(settings.home)
+    journal, holding = Journal.open(settings.home), None
     try:
         known = journal.run(settings.run_id) if settings.run_id else None
         discretion = Discretion.of(settings, known)
@@ -50,15 +60,34 @@ def begin(workflow: Workflow, rows: Any, *, fleet: Fleet, settings: Settings, st
         else:
             run = _new(workflow, table, settings)
             run = replace(run, settings={**redactor.value(run.settings), **discretion.told})
+        budgets = _budgets(settings, known)
+        if budgets is not None:
+            check_prices(budgets, workflow, fleet)
+        if budgets is not None or run.settings.get("budget"):
+            run = replace(run, settings={**run.settings, "budget": repr(budgets) if budgets else None})
         journal.write(*(entries.price_entry(*listed, noted_at=now()) for listed in fleet.prices.entries()))
         recorder = Recorder.of(journal, content=discretion.content, key=key)
-        recorder.run(run)
-        journal.flush()
+        holding = Holding(journal, run, stop=stop).enter()
+        if budgets is not None:
+            opened(journal, budgets, run_id=run.id, continued=known is not None)
     except BaseException:
+        if holding is not None:
+            holding.abandon()
         journal.close()
         raise
-    asker = Asker(fleet, recorder, redactor, seed=run.seed, fresh=bool(run.settings.get("fresh")), stop=stop)
-    return Begun(run, redacted(table, redactor), asker)
+    asker = Asker(
+        fleet,
+        recorder,
+        redactor,
+        seed=run.seed,
+        fresh=bool(run.settings.get("fresh")),
+        stop=stop,
+        is_shared=lambda: holding.is_shared,
+        sure=holding.sure,
+        budgets=budgets,
+        holder=holding.holder,
+    )
+    return Begun(run, redacted(table, redactor), asker, holding, None if known is None else known.status)
 
 
 def new_run_id(workflow: str) -> str:
@@ -83,6 +112,13 @@ def _check_columns(workflow: Workflow, table: Rows) -> None:
         )
 
 
+def _budgets(settings: Settings, known: Run | None) -> Budgets | None:
+    """What the settings say; where they say nothing, what the run that they continue was begun with."""
+    if settings.budget == "" and known is not None:
+        return budgets_of(known.settings.get("budget"))
+    return budgets_of(settings.budget)
+
+
 def _continued(known: Run, workflow: Workflow) -> Run:
     if known.workflow != workflow.name:
         raise RunError(f"run {known.id} is one of workflow {known.workflow!r}, not of {workflow.name!r}")
@@ -90,6 +126,7 @@ def _continued(known: Run, workflow: Workflow) -> Run:
 
 
 def _new(workflow: Workflow, table: Rows, settings: Settings) -> Run:
+    forked = Fork.of(settings.told)
     return Run(
         id=settings.run_id or new_run_id(workflow.name),
         workflow=workflow.name,
@@ -104,5 +141,6 @@ def _new(workflow: Workflow, table: Rows, settings: Settings) -> Run:
             "fresh": settings.fresh,
             **settings.told,
         },
+        parent_run_id=None if forked is None else forked.run_id,
         flow_run_id=settings.flow_run_id,
     )

@@ -5,10 +5,14 @@
     │   ├── WorkflowError     unknown name, cycle, unroutable step
     │   ├── FleetError        models.toml: unknown model, bad field, missing key
     │   ├── RowsError         the table of rows cannot be read or lacks a column
-    │   └── RunError          no such run, nothing to resume
+    │   ├── RunError          no such run, nothing to resume
+    │   ├── InboxError        no such question to a person, or it is answered already, or the answer does not fit
+    │   └── SessionError      a conversation cannot go on so
+    │       └── SessionBusy   another turn of it is under way
     ├── LedgerError           journal or history cannot be read or written
     ├── StepError             a step's own code failed; the row is set aside
     ├── Stopped               the run was cancelled between two attempts
+    ├── OverBudget            a call could pass a budget, and was not sent
     └── CallError             one attempt failed; becomes part of its record, never escapes the loop
         ├── RateLimited           429; `retry_after` in seconds where told
         ├── Overloaded            503, 529
@@ -54,6 +58,18 @@ class RunError(SetupError):
     """There is no such run, or it cannot be continued."""
 
 
+class InboxError(SetupError):
+    """There is no such question to a person, it has been answered already, or the answer does not fit it."""
+
+
+class SessionError(SetupError):
+    """The conversation cannot go on so: a turn of it has no answer yet, or it was begun otherwise."""
+
+
+class SessionBusy(SessionError):
+    """Another turn of the conversation is under way, here or in another process."""
+
+
 class LedgerError(ToolkitError):
     """The journal or the history cannot be read or written."""
 
@@ -64,6 +80,17 @@ class StepError(ToolkitError):
 
 class Stopped(ToolkitError):
     """The run was cancelled; what was under way stops before its next attempt and can be resumed."""
+
+
+class OverBudget(ToolkitError):
+    """A call could pass a budget; it was not sent, and cost nothing.
+
+    `stops_the_run` says whether no call of the run is likely to fare better, until the budget is raised.
+    """
+
+    def __init__(self, message: str, *, stops_the_run: bool = False) -> None:
+        super().__init__(message)
+        self.stops_the_run = stops_the_run
 
 
 class CallError(ToolkitError):

@@ -28,7 +28,7 @@ from typing import Any
 
 from toolkit.errors import FleetError
 from toolkit.models.function import Answering, FunctionModel
-from toolkit.models.person import Person
+from toolkit.models.person import Patience, Person, folded
 from toolkit.models.spec import ModelSpec, Provider
 from toolkit.prices import Listing, Price, PriceBook, longest_match
 from toolkit.records import Json, now
@@ -211,7 +211,8 @@ def _maker(spec: ModelSpec) -> Callable[[ModelSpec], Provider]:
 
 # ------------------------------------------------------------------------------------------------------- models.toml
 _FIELDS = {f.name for f in fields(ModelSpec)} - {"name", "folder"}
-_WHOLE_NUMBERS = ("window", "max_output_tokens", "concurrency")
+_WHOLE_NUMBERS = ("window", "max_output_tokens", "concurrency", "batch")
+_NUMBERS = ("timeout_seconds", "requests_per_minute", "tokens_per_minute")
 _WORDS = ("model", "endpoint", "key_env")
 
 
@@ -219,6 +220,7 @@ def _spec(name: str, table: Json, path: Path) -> ModelSpec:
     where = f"{path}: [models.{name}]"
     if not isinstance(table, dict):
         raise FleetError(f"{where} must be a table")
+    table = folded(table)
     if unknown := sorted(set(table) - _FIELDS):
         near = get_close_matches(unknown[0], _FIELDS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(_FIELDS))}"
@@ -230,9 +232,10 @@ def _spec(name: str, table: Json, path: Path) -> ModelSpec:
         value = table.get(field_name, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise FleetError(f"{where}: {field_name} must be a whole number of at least 1, not {value!r}")
-    seconds = table.get("timeout_seconds", 1)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-        raise FleetError(f"{where}: timeout_seconds must be a positive number, not {seconds!r}")
+    for field_name in _NUMBERS:
+        value = table.get(field_name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value <= 0:
+            raise FleetError(f"{where}: {field_name} must be a positive number, not {value!r}")
     for field_name in _WORDS:
         if not isinstance(table.get(field_name, ""), str):
             raise FleetError(f"{where}: {field_name} must be text, not {table[field_name]!r}")
@@ -241,7 +244,7 @@ def _spec(name: str, table: Json, path: Path) -> ModelSpec:
     if not isinstance(settings, dict) or not isinstance(capabilities, list):
         raise FleetError(f"{where}: settings is a table and capabilities a list of words")
     given = {key: value for key, value in table.items() if key not in ("price", "capabilities", "model")}
-    return ModelSpec(
+    spec = ModelSpec(
         name=name,
         model=str(table.get("model", name)),
         price=_price(table.get("price"), where),
@@ -249,6 +252,12 @@ def _spec(name: str, table: Json, path: Path) -> ModelSpec:
         folder=path.resolve().parent,
         **given,
     )
+    try:
+        if spec.is_person:
+            Patience.of(spec)
+    except FleetError as error:
+        raise FleetError(f"{path}: {error}") from None
+    return spec
 
 
 def _overrides(table: Json, path: Path) -> Mapping[str, Price]:

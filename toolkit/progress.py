@@ -42,8 +42,12 @@ def line(progress: Progress) -> str:
         parts.append(f"{p.failed:,} failed")
     if p.set_aside:
         parts.append(f"{p.set_aside:,} set aside")
+    if p.elsewhere:
+        parts.append(f"{p.elsewhere:,} by other processes")
     parts.append(f"{p.tally.calls:,} calls" + (f", {p.tally.reused:,} reused" if p.tally.reused else ""))
     parts.append(f"{p.tally.cost_usd:.4f} USD" + (f" + {p.tally.unpriced:,} unpriced" if p.tally.unpriced else ""))
+    if p.tally.budget is not None:
+        parts.append(f"budget {p.tally.budget}")
     if p.ended is not None:
         parts.append(f"in {duration(p.seconds)}")
     elif p.seconds_left is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.budgets import Standing
 from toolkit.context import Fit, Keep
 from toolkit.fleet import Fleet
 from toolkit.grading import Grader
@@ -44,13 +45,14 @@ class Question:
 
 @dataclass
 class Tally:
-    """Running totals of a run, read by whoever shows progress."""
+    """Running totals of a run, read by whoever shows progress; `budget` is the one that is nearest to its end."""
 
     calls: int = 0
     errors: int = 0
     reused: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    budget: Standing | None = None
 
     def count(self, attempt: Attempt) -> None:
         """One more call."""
@@ -69,7 +71,7 @@ def unanswerable(fleet: Fleet, plan: Plan, step: str) -> str | None:
     specs = [fleet[name] for name in (fleet.specs if names is None else names)]
     if not specs:
         return f"step {step!r}: its router {plan.route!r} names no model"
-    for spec in specs:
+    for spec in (*specs, *(fleet[name] for name in plan.fit.names())):
         fleet.open(spec.name)
     if plan.output.schema is None or any({"json", "*"} & spec.capabilities for spec in specs):
         return None

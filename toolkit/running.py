@@ -1,9 +1,9 @@
 """Rows × steps: a batch, its progress, and the handle that a person holds while it runs and after.
 
-    rows ─▶ at most `in_flight` at once ─▶ dataflow ─▶ row's record, durable ─▶ counted as done
+    begin ─▶ hold the run ─▶ its rows (`feeding`) ─▶ the end: steps over all rows, the run's status ─▶ let go
 
-Rows are streamed: what is held is what is in flight. A row that fails is set aside with its reason and the batch goes
-on; only what no row can help (a missing key, a full disk) ends the run, and even that can be resumed.
+A row that fails is kept with its reason and the batch goes on; only what no row can help (a missing key, a full disk)
+ends the run, and even that can be resumed. Of several processes at one run one does the end.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 from toolkit.beginning import Begun, begin
 from toolkit.dataflow import BATCH_ROW, Dataflow, Wrap, unwrapped
 from toolkit.discretion import discreet
-from toolkit.errors import InvalidOutput, Stopped
+from toolkit.errors import Stopped
+from toolkit.feeding import Feed
 from toolkit.fleet import Fleet
 from toolkit.ledger import History
 from toolkit.loop import submit
 from toolkit.questions import Tally
-from toolkit.records import Answer, Event, Json, RowRecord, Run, RunStatus, now
-from toolkit.rows import Fields, Rows
-from toolkit.rowstate import RowState, row_record
+from toolkit.records import Answer, Event, Json, Run, RunStatus, now
 from toolkit.settings import Settings, settings_of
 from toolkit.steps import About
 from toolkit.workflow import Workflow
@@ -37,7 +36,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """Where a run stands; written by the loop, read by anyone."""
+    """Where a run stands; written by the loop, read by anyone.
+
+    `before` were done when it began, `elsewhere` were done by other processes meanwhile.
+    """
 
     total: int | None = None
     answered: int = 0
@@ -45,6 +47,7 @@ class Progress:
     failed: int = 0
     set_aside: int = 0
     before: int = 0
+    elsewhere: int = 0
     in_flight: int = 0
     tally: Tally = field(default_factory=Tally)
     began: float = field(default_factory=time.monotonic)
@@ -52,7 +55,7 @@ class Progress:
 
     @property
     def done(self) -> int:
-        return self.answered + self.parked + self.failed + self.set_aside + self.before
+        return self.answered + self.parked + self.failed + self.set_aside + self.before + self.elsewhere
 
     @property
     def seconds(self) -> float:
@@ -61,7 +64,7 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         """By the pace so far; None before there is one, or without a total."""
-        finished = self.done - self.before
+        finished = self.done - self.before - self.elsewhere
         if self.total is None or not finished:
             return None
         return (self.total - self.done) * self.seconds / finished
@@ -71,13 +74,17 @@ class Progress:
 
 
 class Running:
-    """A run, under way or over: wait, cancel, look, ask in SQL."""
+    """A run, under way or over: wait, cancel, look, ask in SQL.
+
+    `stopped` is the budget that stopped it, in words; empty where none did.
+    """
 
     def __init__(self, run: Run, workflow: Workflow, settings: Settings, *, stop: asyncio.Event) -> None:
         self.run = run
         self.workflow = workflow
         self.settings = settings
-        self.progress = Progress(total=run.rows_total)
+        self.progress = Progress(total=len(settings.again) or run.rows_total)
+        self.stopped = ""
         self._stop = stop
         self._future: Future[None] | None = None
 
@@ -129,6 +136,11 @@ class Running:
 
         return answers_frame(self)
 
+    def _ipython_display_(self) -> None:
+        from toolkit import watch
+
+        watch(self)._ipython_display_()
+
     def __repr__(self) -> str:
         p = self.progress
         state = "under way" if not self.is_finished else self.run.status
@@ -161,38 +173,45 @@ def start(
     return running
 
 
-def identify(workflow: Workflow, index: int, fields: Fields) -> str:
-    """The id of the row at `index`: what its id column says, else its place in the table."""
-    given = fields.get(workflow.row_id)
-    return f"row-{index}" if given is None or given == "" else str(given)
-
-
 # ----------------------------------------------------------------------------------------------------------- execute
 async def _execute(running: Running, begun: Begun, wrap: Wrap) -> None:
     """Raises what ended the run, without what is redacted."""
-    run, asker, settings = begun.run, begun.asker, running.settings
-    running.progress.tally = asker.tally
-    flow = Dataflow(running.workflow, asker, About(run.id, BATCH_ROW, run.workflow, run.settings), wrap=wrap)
-    batch = _Batch(running, flow)
+    run, asker, settings, holding = begun.run, begun.asker, running.settings, begun.holding
+    progress, stop = running.progress, running._stop
+    progress.tally = asker.tally
+    about = About(run.id, BATCH_ROW, run.workflow, run.settings)
+    flow = Dataflow(running.workflow, asker, about, wrap=wrap, turn=holding.turn)
     status: RunStatus = "interrupted"
     with discreet(asker.redactor):
         try:
             if "rows" in settings.parts:
-                await batch.feed(begun.rows)
-            if "end" in settings.parts and not running._stop.is_set():
+                feed = Feed(flow, holding, settings=settings, progress=progress, stop=stop)
+                await feed.rows(begun.rows)
+            if "end" in settings.parts and not stop.is_set() and await holding.is_ours_to_end():
                 await _reduce(flow, run)
-            status = "cancelled" if running._stop.is_set() else "finished"
+            status = "cancelled" if stop.is_set() else _status(settings, begun.before)
         except Stopped:
             status = "cancelled"
         finally:
-            if "end" in settings.parts or status != "finished":
-                running.run = replace(run, status=status, finished_at=now())
-                asker.recorder.run(running.run)
-            running.progress.ended = time.monotonic()
+            running.run = replace(run, status="interrupted", finished_at=now())
+            progress.ended = time.monotonic()
             try:
-                await asker.close()
+                await asker.finish()
+                running.stopped = asker.stopped
+                running.run = await holding.leave(status)
             finally:
-                await asyncio.to_thread(flow.journal.close)
+                try:
+                    await asker.close()
+                finally:
+                    await asyncio.to_thread(flow.journal.close)
+
+
+def _status(settings: Settings, before: RunStatus | None) -> RunStatus:
+    """What a run is when its parts are done: finished, if it was begun whole and nothing of it is left to others."""
+    if "end" not in settings.parts:
+        return before or "running"
+    is_part = settings.only is not None or bool(settings.again)
+    return "finished" if not is_part or before == "finished" else "interrupted"
 
 
 async def _reduce(flow: Dataflow, run: Run) -> None:
@@ -206,83 +225,3 @@ async def _reduce(flow: Dataflow, run: Run) -> None:
 
 def _told(answer: Answer) -> dict[str, Json]:
     return {"step": answer.place.step, "status": answer.status, "reason": answer.reason}
-
-
-class _Batch:
-    """The rows of one run through its dataflow, `in_flight` at a time."""
-
-    def __init__(self, running: Running, flow: Dataflow) -> None:
-        self.running = running
-        self.flow = flow
-        self.journal = flow.journal
-        statuses = self.journal.row_statuses(running.id)
-        self.done = {row_id for row_id, status in statuses.items() if status in ("answered", "set_aside")}
-        self.seen = set(running.settings.taken)
-        self.fault: BaseException | None = None
-
-    async def feed(self, table: Rows) -> None:
-        """All rows of the table. Raises what no row can help; Stopped where the run was cancelled."""
-        tasks: set[asyncio.Task[None]] = set()
-        try:
-            await self._begin(table, tasks)
-        finally:
-            while tasks:
-                await asyncio.wait(tasks)
-        if self.fault is not None:
-            raise self.fault
-        if self.running._stop.is_set():
-            raise Stopped("the run was cancelled")
-
-    async def _begin(self, table: Rows, tasks: set[asyncio.Task[None]]) -> None:
-        """Begin each row as soon as there is room for it."""
-        stop, slots = self.running._stop, asyncio.Semaphore(self.running.settings.in_flight)
-        for index, fields in enumerate(table.stream(), start=self.running.settings.skip):
-            row_id = identify(self.running.workflow, index, fields)
-            if row_id in self.done and row_id not in self.seen:
-                self.running.progress.before += 1
-                continue
-            await slots.acquire()
-            await self.journal.room()
-            if stop.is_set() or self.fault is not None:
-                break
-            task = asyncio.create_task(self._one(index, row_id, fields, slots))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-    async def _one(self, index: int, row_id: str, fields: Fields, slots: asyncio.Semaphore) -> None:
-        progress = self.running.progress
-        progress.in_flight += 1
-        try:
-            try:
-                record = await self._through(index, row_id, fields)
-            finally:
-                slots.release()
-                progress.in_flight -= 1
-            self.flow.recorder.row(record)
-            if record.status == "parked":
-                about = {"row_id": row_id, "reason": record.reason}
-                self.flow.recorder.event(Event("toolkit.row.parked", record.run_id, now(), about))
-            await self.journal.committed()
-            progress.count(record.status)
-        except Stopped:
-            pass
-        except BaseException as error:
-            self.fault = self.fault or error
-
-    async def _through(self, index: int, row_id: str, fields: Fields) -> RowRecord:
-        run_id, started = self.running.id, time.perf_counter()
-        duplicate = row_id in self.seen
-        self.seen.add(row_id)
-        if duplicate:
-            return _set_aside(run_id, f"{row_id}#{index}", index, fields, f"a row before it has the id {row_id!r} too")
-        try:
-            typed = self.flow.typed(fields)
-        except InvalidOutput as error:
-            fault = f"the row does not fit {self.running.workflow.rows.__name__}: {error}"
-            return _set_aside(run_id, row_id, index, fields, fault)
-        state: RowState = await self.flow.row(row_id, fields, typed)
-        return row_record(state, run_id=run_id, index=index, seconds=time.perf_counter() - started)
-
-
-def _set_aside(run_id: str, row_id: str, index: int, fields: Fields, reason: str) -> RowRecord:
-    return RowRecord(run_id=run_id, row_id=row_id, index=index, status="set_aside", fields=fields, reason=reason)

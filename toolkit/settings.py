@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from toolkit.budgets import Budget, Budgets, budgets_of
 from toolkit.errors import RunError
 from toolkit.records import Json
 from toolkit.redaction import Redact
@@ -17,13 +19,25 @@ Part = Literal["rows", "end"]
 
 
 @dataclass(frozen=True)
+class Again:
+    """A row of a run that is to be driven again: its id, its place in the table, and when it had ended."""
+
+    row_id: str
+    index: int
+    ended_at: datetime
+
+
+@dataclass(frozen=True)
 class Settings:
     """How to run.
 
     `home` holds journal and history; `in_flight` bounds the rows under way; `fresh` asks anew what is on record (of
     other runs); `limit` and `skip` choose rows; `run_id` continues that run; `parts` leaves work to other callers: a
     chunk runs "rows" alone, whoever is last runs the "end" (reducing steps, the run's status). `taken` are ids that
-    other callers of this run have given to rows before these. `told` is kept with the run for whoever resumes it.
+    other callers of this run have given to rows before these; `only` are ids of the rows to work on, where the others
+    are left as they are. `again` says which rows of the run the given ones are, whatever became of them before.
+    `told` is kept with the run for whoever resumes it.
+    `budget` is what may be spent, as values or as text (`toolkit.budgets`), None for no limit.
     `redact` says what is replaced before anybody sees it: a `Redact`, its label, "secrets" (the default), "personal" or
     None; `content` is "full", or "hashes" where no words are to be kept. Left empty, a run that is continued goes on as
     it was.
@@ -37,11 +51,14 @@ class Settings:
     skip: int = 0
     run_id: str | None = None
     origin: str = "script"
+    budget: Budget | Budgets | str | None = ""
     redact: Redact | str | None = ""
     content: str = ""
     flow_run_id: str | None = None
     parts: frozenset[Part] = frozenset({"rows", "end"})
     taken: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+    again: tuple[Again, ...] = ()
     told: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -55,6 +72,7 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
         value = getattr(settings, name)
         if value is not None and (not isinstance(value, int) or value < least):
             raise RunError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    budgets_of(settings.budget)
     if settings.origin == "script" and "ipykernel" in sys.modules:
         settings = replace(settings, origin="notebook")
     return settings

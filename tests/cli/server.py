@@ -2,6 +2,7 @@
 
     POST /v1/chat/completions        an answer to the prompt: "answer to <its first section>", or {"label": "a"}
     POST /nonsense/chat/completions  where JSON was wanted: never JSON
+    POST /slow/chat/completions      an answer after a minute
     GET  /counts                     [[text of the prompt, times asked], …]
 
 Prints its port on stdout once it listens.
@@ -29,7 +30,7 @@ async def answer(request: web.Request) -> web.Response:
     name = sha256(body).hexdigest()
     counts[name] += 1
     prompts[name] = text
-    await asyncio.sleep(DELAY_SECONDS)
+    await asyncio.sleep(60 if request.path.startswith("/slow") else DELAY_SECONDS)
     if request.path.startswith("/nonsense"):
         said = "I would rather not."
     elif "response_format" in content:
@@ -53,6 +54,7 @@ async def serve() -> None:
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_post("/v1/chat/completions", answer)
     app.router.add_post("/nonsense/chat/completions", answer)
+    app.router.add_post("/slow/chat/completions", answer)
     app.router.add_get("/counts", told)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

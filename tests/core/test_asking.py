@@ -72,6 +72,10 @@ def down(_: Request) -> str:
     raise Unavailable("refused", retry_after=0.0)
 
 
+def limited(_: Request) -> str:
+    raise RateLimited("429", retry_after=0.0)
+
+
 # ----------------------------------------------------------------------------------------------- what follows an error
 def test_each_attempt_is_on_record_with_its_error_and_its_reason(tmp_path: Path) -> None:
     fleet = fleet_of(small=down, large=Model(said("fine", cost_usd=0.5)))
@@ -287,15 +291,15 @@ def test_a_decision_on_record_tells_every_candidate_and_its_probability(tmp_path
 def test_a_shut_gate_is_waited_for_where_nobody_else_can_be_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import toolkit.gates
+    from toolkit.gates import breaker
 
-    monkeypatch.setattr(toolkit.gates, "SHUT_SECONDS", 0.3)
+    monkeypatch.setattr(breaker, "SHUT_SECONDS", 0.3)
     calls = 0
 
     def recovers(_: Request) -> str:
         nonlocal calls
         calls += 1
-        if calls <= toolkit.gates.THRESHOLD:
+        if calls <= breaker.THRESHOLD:
             raise Unavailable("refused")
         return "fine"
 
@@ -444,7 +448,7 @@ def test_a_retry_waits_as_long_as_it_is_told(tmp_path: Path) -> None:
 
 
 def test_a_policy_without_an_end_is_ended(tmp_path: Path) -> None:
-    model = Model(down)
+    model = Model(limited)
     run = run_over(replying(policy=Retry(999)), tickets(1), fleet_of(small=model), tmp_path)
     assert model.calls == 64
     assert "64 attempts are enough; the policy Retry(999) does not end" in reasons(run)[0]

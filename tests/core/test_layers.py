@@ -20,17 +20,20 @@ LAYERS = (
     ("words", ("errors", "messages", "records")),
     (
         "judgement",
-        ("context", "finding", "finding_numbers", "gates", "grading", "outputs", "policies", "prices", "prompting",
-         "published", "redaction", "routing"),
+        ("budgets", "context", "moves", "gates", "grading", "outputs", "overflow",
+         "policies", "prices", "prompting", "published", "redaction", "routing", "tokens", "tool_turns", "tools"),
     ),
     ("world", ("fleet", "ledger", "models", "rows")),
     (
         "motion",
-        ("asking", "attempting", "beginning", "calling", "dataflow", "discretion", "drawing", "frames", "loading",
-         "loop", "progress", "questions", "resuming", "rowstate", "run_names", "running", "settings", "steps",
-         "workflow", "inbox", "sessions"),
+        ("answering", "asking", "attempting", "beginning", "calling", "choosing", "claiming", "conversing",
+         "dataflow", "discretion", "doors", "drawing", "feeding", "fitting", "forking", "frames", "inbox",
+         "inputs", "labels", "loading", "loop", "nesting", "parking", "past", "progress", "questions",
+         "reconciling", "remembering", "resuming", "retrying", "rowstate", "run_names", "running", "sending",
+         "sessions", "settings", "spending", "steps", "toolcalls", "trails", "turns", "wiring", "work",
+         "workflow", "worst"),
     ),
-    ("reading", ("charts", "evaluation", "planning")),
+    ("reading", ("charts", "evaluation", "forecasting", "foreseeing", "planning")),
     ("edges", ("cli", "demo", "examples", "fake", "magics", "orchestration", "serving", "telemetry", "widgets")),
 )  # fmt: skip
 LAYER = {module: level for level, (_, modules) in enumerate(LAYERS) for module in modules}
@@ -38,9 +41,12 @@ LAYER = {module: level for level, (_, modules) in enumerate(LAYERS) for module i
 HEAVY = ("prefect", "pandas", "sklearn", "altair", "ipywidgets", "duckdb", "sqlalchemy")
 
 EXPORTED = [
-    "Cheapest", "CutMiddle", "Escalate", "Explore", "Fallback", "Fixed", "Fleet", "History", "Journal", "Keep",
-    "Ladder", "Learned", "ModelSpec", "Once", "Redact", "Repair", "Reply", "Request", "Retry", "Rule", "Rules", "Skip",
-    "Uniform", "Within", "Workflow", "as_flow", "embed", "grading", "prompt", "step",
+    "Balanced", "Budget", "Cheapest", "CutMiddle", "DropOldest", "Escalate", "Explore", "Fallback", "Fastest", "Fixed",
+    "Fleet", "Hedge", "History", "Inbox", "Journal", "Judge", "Keep", "Ladder", "Learned", "Measured", "ModelSpec",
+    "Once", "Redact", "Refit", "Repair", "Reply", "Request", "Retrieve", "Retry", "Rule", "Rules", "Session", "Shadow",
+    "Similarity", "Skip", "Split", "Sticky", "Summarise", "Thompson", "Uniform", "Where", "Within", "Workflow",
+    "as_flow", "compare", "counterfactual", "drift", "embed", "gate", "grading", "prompt", "replay", "router", "step",
+    "template", "tool", "watch",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`toolkit run` and `toolkit resume`: a batch from the command line, to its end or to Ctrl-C."""
+"""`toolkit run`, `resume` and `retry`: a batch from the command line, to its end or to Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from toolkit.cli.questions import Outcome, outcome_of
 from toolkit.errors import FleetError, RowsError, ToolkitError
 
 if TYPE_CHECKING:
+    from toolkit.records import RowRecord
     from toolkit.resuming import Job
     from toolkit.running import Running
 
@@ -57,6 +59,9 @@ def run(
     content: Annotated[
         str, typer.Option("--content", help="full, or hashes: metadata and keyed hashes, and no words on record.")
     ] = "full",
+    budget: Annotated[
+        str, typer.Option("--budget", help="What may be spent, e.g. '5 USD', 'day: 20 USD; step reply: 1 USD'.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Run a workflow over a table of rows.
@@ -66,7 +71,7 @@ def run(
     steps failed; 2: nothing could run; 130: interrupted.
     """
     with _quiet_stdout(as_json):
-        job = _job(workflow, rows=rows, fleet=fleet, router=router)
+        job = job_of(workflow, rows=rows, fleet=fleet, router=router)
         running = job.start(
             home=home,
             limit=limit,
@@ -75,6 +80,7 @@ def run(
             seed=seed,
             redact=redact,
             content=content,
+            budget=budget,
             origin="cli",
         )
     _finish(running, as_json=as_json)
@@ -87,18 +93,104 @@ def resume(
     rows: Annotated[
         str, typer.Option("--rows", help="The same rows again, where the record could not keep how they were named.")
     ] = "",
+    budget: Annotated[
+        str, typer.Option("--budget", help="Another budget in place of the run's own; what is spent stays spent.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run: answered rows stay, the others run again, and nothing on record is asked again."""
     with _quiet_stdout(as_json):
         from toolkit.resuming import resume as resumed
 
-        running = resumed(run, home=home, in_flight=in_flight, rows=_named(rows) if rows else None)
+        running = resumed(run, home=home, in_flight=in_flight, rows=_named(rows) if rows else None, budget=budget)
+    _finish(running, as_json=as_json)
+
+
+def retry(
+    run: RunName,
+    failed: Annotated[bool, typer.Option("--failed", help="All rows that failed.")] = False,
+    set_aside: Annotated[bool, typer.Option("--set-aside", help="All rows that were set aside, once mended.")] = False,
+    rows: Annotated[list[str] | None, typer.Option("--rows", metavar="ID", help="Only these; once for each.")] = None,
+    mended: Annotated[
+        str, typer.Option("--with", help="Rows given anew under their old ids: a file or a DuckDB SELECT.")
+    ] = "",
+    listed: Annotated[bool, typer.Option("--list", help="Only list them, with their reasons.")] = False,
+    write: Annotated[
+        Path | None, typer.Option("--write", help="Only write them to this JSONL, to be mended and given by --with.")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    in_flight: InFlight = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Drive rows of a run again that failed or were set aside; their answered steps are not asked again."""
+    from toolkit.retrying import TROUBLED, troubled
+    from toolkit.retrying import retry as retried
+
+    if listed or write is not None:
+        chosen = tuple(status for status, said in zip(TROUBLED, (failed, set_aside), strict=True) if said)
+        found = troubled(run, statuses=chosen or TROUBLED, home=home)
+        found = [row for row in found if not rows or row.row_id in rows]
+        if write is not None:
+            _write(found, write)
+        print(_listed(found, as_json=as_json))
+        return
+    with _quiet_stdout(as_json):
+        running = retried(
+            run,
+            failed=failed,
+            set_aside=set_aside,
+            row_ids=rows or (),
+            mended=_named(mended) if mended else None,
+            home=home,
+            in_flight=in_flight,
+        )
+    _finish(running, as_json=as_json)
+
+
+def fork(
+    run: RunName,
+    at: Annotated[str, typer.Option("--at", metavar="STEP", help="The step from which on all runs anew.")],
+    router: Annotated[str, typer.Option("--router", help="Other routers than the run had; see `toolkit run`.")] = "",
+    fleet: Annotated[str, typer.Option("--fleet", help="Another models.toml than the run had.")] = "",
+    workflow: Annotated[str, typer.Option("--workflow", help="Another workflow than the run had.")] = "",
+    rows: Annotated[str, typer.Option("--rows", help="Other rows than the run had; they are matched by id.")] = "",
+    home: Home = DEFAULT_HOME,
+    in_flight: InFlight = 64,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask anew what other runs have on record.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a past run anew from one of its steps on; what stands before that step is taken from the record.
+
+    The workflow is read as it is now: with another prompt, say. The past run stays as it is.
+    """
+    with _quiet_stdout(as_json):
+        from toolkit.forking import fork as forked
+        from toolkit.resuming import Job, find_run
+
+        past = find_run(run, home=home)
+        job = Job.of(past, rows=_named(rows) if rows else None)
+        given = {"workflow": workflow, "router": router, "fleet": _absolute(fleet) if fleet else ""}
+        job = replace(job, **{name: value for name, value in given.items() if value})
+        made, models = job.open()
+        same = {"limit": past.settings.get("limit"), "skip": past.settings.get("skip", 0)} if not rows else {}
+        running = forked(
+            made,
+            past.id,
+            at=at,
+            fleet=models,
+            rows=job.rows,
+            home=home,
+            in_flight=in_flight,
+            fresh=fresh,
+            told=job.told,
+            origin="cli",
+            **same,
+        )
     _finish(running, as_json=as_json)
 
 
 # -------------------------------------------------------------------------------------------------------------- begin
-def _job(workflow: str, *, rows: str, fleet: str, router: str) -> Job:
+def job_of(workflow: str, *, rows: str, fleet: str, router: str) -> Job:
     """The job as text that means the same in whatever folder it is resumed from."""
     from toolkit.resuming import Job
 
@@ -130,6 +222,29 @@ def _absolute(path: str) -> str:
     return str(Path(path).resolve())
 
 
+# --------------------------------------------------------------------------------------------------------------- rows
+def _listed(rows: list[RowRecord], *, as_json: bool) -> str:
+    if as_json:
+        told = [{"row_id": r.row_id, "status": r.status, "reason": r.reason, "fields": dict(r.fields)} for r in rows]
+        return json.dumps({"rows": told})
+    width = max((len(row.row_id) for row in rows), default=0)
+    lines = [
+        f"{row.row_id:<{width}}  {row.status.replace('_', ' '):<9}  {' '.join(row.reason.split())}" for row in rows
+    ]
+    return "\n".join([*lines, f"{len(rows):,} rows"])
+
+
+def _write(rows: list[RowRecord], path: Path) -> None:
+    """The rows as lines of JSON, each under its id in the run."""
+    import orjson
+
+    with path.open("wb") as file:
+        for row in rows:
+            given = row.row_id.removesuffix(f"#{row.index}")
+            column = next((name for name, value in row.fields.items() if str(value) == given), "id")
+            file.write(orjson.dumps({**row.fields, column: row.row_id}) + b"\n")
+
+
 # ---------------------------------------------------------------------------------------------------------------- end
 def _finish(running: Running, *, as_json: bool) -> None:
     """Wait, tell how it went, and end with the exit code for it."""
@@ -144,6 +259,9 @@ def _finish(running: Running, *, as_json: bool) -> None:
     except ToolkitError as error:
         complain(f"{sentence(error)}; {went_on}")
         code = FAILED
+    if running.stopped:
+        complain(f"{running.stopped}; what is answered is kept; go on with: {again(running)} --budget '… USD'")
+        code = code or FAILED
     outcome = outcome_of(running.history, running.id)
     if as_json:
         print(_as_json(running, outcome))

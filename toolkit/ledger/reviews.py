@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from toolkit.records import Json, Place
+from toolkit.records import Json, Place, content_hash
 
 ReviewStatus = Literal["open", "answered", "expired"]
 
@@ -35,3 +35,10 @@ class Review:
     expires_at: datetime | None = None
     default_value: Json = None
     answered_by: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The question's name: 32 hexadecimal digits, of which people type the first few."""
+        where = self.place
+        parts = (where.run_id, where.row_id, where.step, str(where.turn), str(where.repeat), self.key)
+        return content_hash("\x1f".join(parts).encode())

@@ -2,7 +2,8 @@
 
     begin ─▶ the run's record ─▶ chunk, chunk, … (rows alone) ─▶ end (reducing steps, the run's status)
 
-All parts share one run id, so that the history shows one run, whose rows are those of all chunks.
+All parts share one run id, so that the history shows one run, whose rows are those of all chunks. Each part holds the
+run while it works, and the batch from its beginning to its end, so that it is never taken for a dead one in between.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from itertools import islice
 from pathlib import Path
 
 from toolkit.beginning import new_run_id
+from toolkit.claiming import Holding
 from toolkit.dataflow import Wrap, unwrapped
 from toolkit.errors import Stopped
-from toolkit.ledger import Journal, entries
+from toolkit.feeding import identify
+from toolkit.ledger import Journal
+from toolkit.loop import submit
 from toolkit.orchestration.form import Order
 from toolkit.questions import Tally
-from toolkit.records import Run, RunStatus, now
+from toolkit.records import Run, RunStatus
 from toolkit.rows import Rows
-from toolkit.running import Progress, Running, identify, start
+from toolkit.running import Progress, Running, start
 from toolkit.settings import Part, Settings
 
-COUNTS = ("answered", "parked", "failed", "set_aside", "before", "in_flight")
+COUNTS = ("answered", "parked", "failed", "set_aside", "before", "elsewhere", "in_flight")
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,17 @@ class Batch:
         self._progress: list[Progress] = []
         self._cancelled = False
         self._run: Run | None = None
+        self._journal: Journal | None = None
+        self._holding: Holding | None = None
 
     # ---------------------------------------------------------------------------------------------------------- parts
     def begin(self) -> Run:
         """Put the run on record, as a whole. Raises a SetupError where nothing could run."""
         running = self._part(self.order.rows, Settings(limit=self.order.limit), parts=frozenset())
-        self._run = running.run
-        return running.run
+        run = self._run = replace(running.run, status="running", finished_at=None)
+        self._journal = Journal.open(self.home)
+        self._holding = Holding(self._journal, run).enter()
+        return run
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows, cut up; read once, as they are wanted."""
@@ -88,6 +96,7 @@ class Batch:
     def end(self) -> Run:
         """The reducing steps, and the run's status."""
         self._run = self._part(self.order.rows, Settings(), parts=frozenset({"end"})).run
+        self.close("running")
         return self._run
 
     # -------------------------------------------------------------------------------------------------------- control
@@ -118,10 +127,14 @@ class Batch:
             running.cancel()
 
     def close(self, status: RunStatus) -> None:
-        """Put the run on record as ended early; it can be continued."""
-        if self._run is not None:
-            with Journal.open(self.home) as journal:
-                journal.write(entries.run_entry(replace(self._run, status=status, finished_at=now())))
+        """Let go of the run; it is put on record as ended early where nobody else works on it, and can be continued."""
+        if self._holding is None or self._journal is None:
+            return
+        try:
+            submit(self._holding.leave(status)).result()
+        finally:
+            self._journal.close()
+            self._holding = None
 
     # -------------------------------------------------------------------------------------------------------- helpers
     def _part(self, rows: Rows, settings: Settings, *, parts: frozenset[Part]) -> Running:

@@ -25,6 +25,7 @@ from toolkit.ledger.merging import role, segments
 from toolkit.ledger.reading import tail
 from toolkit.ledger.reading.table import Table
 from toolkit.ledger.writing import file as journal_file
+from toolkit.ledger.writing.holders import interrupted_runs
 from toolkit.ledger.writing.statements import SQLITE, Dialect
 
 PATIENCE_SECONDS, PATIENCE_WITH_STRANGERS_SECONDS = 2.0, 0.3
@@ -125,7 +126,8 @@ class History:
                                 catalog=catalog,
                                 wanted=wanted,
                             )
-                    tail.lay_over(connection, catalog, sources, run_id=run_id, needed=needed)
+                    dead = interrupted_runs(journal) if journal is not None and "runs" in wanted else ()
+                    tail.lay_over(connection, catalog, sources, run_id=run_id, needed=needed, interrupted=dead)
                 except duckdb.Error as error:
                     raise LedgerError(
                         f"the record in {self.home} cannot be read: {str(error).splitlines()[0]}; a damaged segment is "

@@ -8,6 +8,7 @@ or below the watermark.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +123,14 @@ def lay_over(
     *,
     run_id: str | None = None,
     needed: frozenset[str] = EVERYTHING,
+    interrupted: Collection[str] = (),
 ) -> None:
     """Make the temporary views: every table of the history with its tail, and every question over them.
 
     Those not `needed` are left out: DuckDB opens all files below a view when it is made.
 
-    With `run_id` they show what belongs to that run alone (contents, prices and conversations belong to none).
+    With `run_id` they show what belongs to that run alone (contents, prices and conversations belong to none). Runs
+    that are `interrupted`, and could not say so themselves, are shown as such.
     """
     columns = _columns(connection, catalog) if catalog else {}
     for table in BY_NAME.values():
@@ -135,6 +138,8 @@ def lay_over(
             continue
         merged = _merged(table, catalog, columns.get(table.name, frozenset()))
         view = _view(table, merged, sources.get(table.name, []))
+        if table.name == "runs" and interrupted:
+            view = f"select * replace ({_status(interrupted)} as status) from ({view})"
         if run_id is not None and table.of_run:
             view = f"""select * from ({view}) where "{table.of_run}" = '{run_id.replace("'", "''")}'"""
         connection.execute(f"create temp view {table.name} as {view}")
@@ -142,6 +147,12 @@ def lay_over(
         if question.name not in needed:
             continue
         connection.execute(f"create temp view {question.name} as {question.sql}")
+
+
+def _status(interrupted: Collection[str]) -> str:
+    """A run's status, where these runs are interrupted though they are said to be running."""
+    names = ", ".join(f"""'{name.replace("'", "''")}'""" for name in interrupted)
+    return f"case when status = 'running' and id in ({names}) then 'interrupted' else status end"
 
 
 def _columns(connection: DuckDBPyConnection, catalog: str) -> dict[str, frozenset[str]]:

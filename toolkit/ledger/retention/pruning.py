@@ -100,7 +100,7 @@ ADD_UP = f"""
         sum(a.reasoning_output_tokens)::BIGINT as reasoning_output_tokens,
         sum(a.wait_seconds) as wait_seconds, sum(a.service_seconds) as service_seconds
     from history.main.attempts a left join history.main.runs r on r.id = a.run_id
-    where a.{_DOOMED} group by all"""
+    where a.{_DOOMED} and a.operation_name is distinct from 'execute_tool' group by all"""
 SESSIONS_LEFT_EMPTY = f"""
     id in (select session_id from messages where {_DOOMED})
     and id not in (select session_id from messages where ({_DOOMED}) is not true)"""
@@ -201,11 +201,12 @@ def _without_content() -> dict[str, Change]:
         return {column: f"case when {_DOOMED} then null else {column} end" for column in columns}
 
     unexplained = f"case when {_DOOMED} then json_merge_patch(about, '{{\"reason\": null}}') else about end"
+    quoted = f"case when {_DOOMED} and grader like 'Person(%' then null else label end"  # it is the person's answer
     return {
         "rows": Change(gone("fields", "reason")),
         "answers": Change(gone("value", "reason")),
         "attempts": Change(gone("error_message")),
-        "grades": Change(gone("reason")),
+        "grades": Change(gone("reason") | {"label": quoted}),
         "messages": Change(gone("parts")),
         "sessions": Change(
             {name: f"case when {SESSIONS_LEFT_EMPTY} then null else {name} end" for name in ("name", "about")}

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from toolkit.ledger.documents import REBUILT, SAME_ATTEMPT
 from toolkit.ledger.views.costs import COST_VIEWS
+from toolkit.ledger.views.drift import DRIFT_VIEWS
+from toolkit.ledger.views.people import PEOPLE_VIEWS
 from toolkit.ledger.views.routing import ROUTING_VIEWS
 from toolkit.ledger.views.runs import RUN_VIEWS
 from toolkit.ledger.views.view import FINISHED, View
@@ -59,19 +61,6 @@ WORK_VIEWS = (
                 {FINISHED}
             from attempts where error_type is not null group by error_type, model, step
         ) order by attempts_of_class desc, error_type, attempts desc, model, step
-        """,
-    ),
-    View(
-        "waiting",
-        "Which rows wait for a person, for what, and since when?",
-        ("reviews", "rows", "runs"),
-        """
-        select v.run_id, v.row_id, w."index", v.step, v.person, v.question, v.why, v.asked_at as waiting_since, v.key,
-            coalesce(r.status <> 'running', false) as is_finished
-        from reviews v
-            left join rows w on w.run_id = v.run_id and w.row_id = v.row_id
-            left join runs r on r.id = v.run_id
-        where v.status = 'open' order by v.asked_at, v.row_id, v.step
         """,
     ),
     View(
@@ -135,4 +124,4 @@ TEXT_VIEWS = (
         """,
     ),
 )
-VIEWS = (*COST_VIEWS, *WORK_VIEWS, *ROUTING_VIEWS, *RUN_VIEWS, *TEXT_VIEWS)
+VIEWS = (*COST_VIEWS, *WORK_VIEWS, *PEOPLE_VIEWS, *ROUTING_VIEWS, *DRIFT_VIEWS, *RUN_VIEWS, *TEXT_VIEWS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.ledger.views.view import FINISHED, View
+from toolkit.ledger.views.view import FINISHED, OF_MODELS, View
 
 UTC_DAY = "(date '1970-01-01' + (epoch_us(started_at) // 86400000000)::INTEGER) as day"
 PRUNED = """
@@ -27,7 +27,7 @@ def _spent(keys: str, *, of_attempts: str) -> str:
                 count(*) - count(cost_usd) as calls_of_unknown_cost, sum(input_tokens) as input_tokens,
                 sum(output_tokens) as output_tokens, sum(cache_read_input_tokens) as cache_read_input_tokens,
                 sum(reasoning_output_tokens) as reasoning_output_tokens, {FINISHED}, max(started_at) as as_of
-            from attempts group by {keys}
+            from attempts where {OF_MODELS} group by {keys}
             union all
             select {keys}, {PRUNED}, sum(input_tokens), sum(output_tokens), sum(cache_read_input_tokens),
                 sum(reasoning_output_tokens), true, null

@@ -16,7 +16,7 @@ RUNS = """
 CALLS = """
     select count(*) as calls, count(error_type) as errors, sum(cost_usd) as cost_usd,
         count(*) filter (cost_usd is null and error_type is null) as unpriced
-    from attempts"""
+    from attempts where operation_name is distinct from 'execute_tool'"""
 ROWS_BY_STATUS = "select status, count(*) from rows where parent_row_id is null group by status"
 SETTLED = """
     select run_id, row_id, step, turn, repeat, status, reason, model, attempt_id, value, value_hash, reused_from,
@@ -153,8 +153,9 @@ PLAN_SETTLED = f"""
         left join rows r on r.run_id = s.run_id and r.row_id = s.row_id
         left join attempts t on t.id = s.attempt_id
         left join contents c on c.hash = t.output_hash
+    where t.operation_name is distinct from 'execute_tool'
     order by s.answered_at, s.step"""
 PLAN_ASKED = """
     select step, count(*) as calls, count(distinct row_id) as rows, sum(cost_usd) as cost_usd,
         count(*) filter (cost_usd is null and error_type is null) as unpriced
-    from attempts group by step"""
+    from attempts where operation_name is distinct from 'execute_tool' group by step"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.ledger.views.costs import PRUNED
-from toolkit.ledger.views.view import View
+from toolkit.ledger.views.view import OF_MODELS, View
 
 RUN_VIEWS = (
     View(
@@ -24,7 +24,7 @@ RUN_VIEWS = (
                 select run_id, count(*) as calls, count(error_type) as errors, sum(cost_usd) as cost_usd,
                     count(*) - count(cost_usd) as calls_of_unknown_cost, sum(service_seconds) as service_seconds,
                     max(started_at) as last_at
-                from attempts group by run_id
+                from attempts where {OF_MODELS} group by run_id
                 union all
                 select run_id, {PRUNED}, sum(service_seconds), null from pruned group by run_id
             ) group by run_id
@@ -51,7 +51,7 @@ RUN_VIEWS = (
                 count(*) - count(cost_usd) as calls_of_unknown_cost,
                 quantile_cont(service_seconds, [0.5, 0.95]) as seconds,
                 list(distinct model order by model) as models, max(started_at) as last_at
-            from attempts group by run_id, step
+            from attempts where {OF_MODELS} group by run_id, step
             union all
             select run_id, step, {PRUNED}, null, list(distinct model order by model), null
             from pruned group by run_id, step

@@ -23,7 +23,7 @@ from toolkit.ledger.writing import statements
 from toolkit.ledger.writing.tables import open_engine
 from toolkit.ledger.writing.transaction import Transaction
 from toolkit.ledger.writing.writer import Writer
-from toolkit.records import Answer, Json, Place, RowStatus, Run
+from toolkit.records import Answer, Json, Place, RowRecord, RowStatus, Run
 
 T = TypeVar("T")
 LOOKED_AFTER_SECONDS = 5.0
@@ -182,6 +182,11 @@ class Journal:
         rows = [decoding.row(body) for (body,) in self._rows(statements.ROWS, run_id=run_id)]
         return [(row.row_id, row.fields) for row in rows if row.parent_row_id is None]
 
+    def row(self, run_id: str, row_id: str) -> RowRecord | None:
+        """A row as it last ended, None where it has not or is unknown."""
+        found = self._rows(statements.ROW, run_id=run_id, row_id=row_id)
+        return decoding.row(found[0][0]) if found else None
+
     def row_statuses(self, run_id: str) -> dict[str, RowStatus]:
         """Row id → how it ended, by the rows' index."""
         found = self._rows(statements.ROW_STATUSES, run_id=run_id)
@@ -201,14 +206,37 @@ class Journal:
         statement = statements.PARKED if run_id is None else statements.PARKED_OF_RUN
         return [decoding.review(body) for (body,) in self._rows(statement, run_id=run_id)]
 
+    def reviews(self, run_id: str | None = None) -> list[Review]:
+        """All questions to persons, those that ended too, of that run only if given, in the order they were asked."""
+        statement = statements.REVIEWS if run_id is None else statements.REVIEWS_OF_RUN
+        return [decoding.review(body) for (body,) in self._rows(statement, run_id=run_id)]
+
+    def reviewed_runs(self) -> list[str]:
+        """Ids of the runs with questions to persons that have ended."""
+        return [run_id for (run_id,) in self._rows(statements.REVIEWED_RUNS)]
+
+    def parked_rows(self, run_id: str) -> list[RowRecord]:
+        """The rows of a run that wait for a person, those of nested workflows too, by their index."""
+        return [decoding.row(body) for (body,) in self._rows(statements.PARKED_ROWS, run_id=run_id)]
+
     def session(self, session_id: str) -> Session | None:
         """The conversation with that id, None where there is none."""
         found = self._rows(statements.SESSION, session_id=session_id)
         return decoding.session(found[0][0]) if found else None
 
+    def session_named(self, name: str) -> Session | None:
+        """The conversation with that id or name, the newest where several have it; None where there is none."""
+        found = self._rows(statements.SESSION_NAMED, name=name)
+        return decoding.session(found[0][0]) if found else None
+
     def messages(self, session_id: str) -> list[Said]:
         """What was said in a conversation, in order."""
         return [decoding.said(body) for (body,) in self._rows(statements.MESSAGES, session_id=session_id)]
+
+    def gates(self, *, since: float) -> list[tuple[str, str, float]]:
+        """(name, body, changed at) of the gates of models that changed since then, in seconds since 1970."""
+        found = self._rows(statements.GATES, since=since)
+        return [(name, body, changed_at) for name, body, changed_at in found]
 
     # -------------------------------------------------------------------------------------------------------- helpers
     def _connect(self) -> Any:
@@ -217,7 +245,7 @@ class Journal:
         connection.detach()
         return raw
 
-    def _rows(self, statement: str, **parameters: str | None) -> list[tuple[Any, ...]]:
+    def _rows(self, statement: str, **parameters: str | float | None) -> list[tuple[Any, ...]]:
         """Rows of a query on the calling thread's own connection."""
         connection = getattr(self._local, "connection", None)
         if connection is None:
