@@ -73,6 +73,12 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
         if value is not None and (not isinstance(value, int) or value < least):
             raise RunError(f"{name} must be a whole number of at least {least}, not {value!r}")
     budgets_of(settings.budget)
-    if settings.origin == "script" and "ipykernel" in sys.modules:
+    if settings.origin == "script" and _in_a_kernel():
         settings = replace(settings, origin="notebook")
     return settings
+
+
+def _in_a_kernel() -> bool:
+    """Whether this process is the kernel of a notebook, and has not only loaded what makes one."""
+    loaded = sys.modules.get("ipykernel.kernelapp")
+    return loaded is not None and bool(loaded.IPKernelApp.initialized())
