@@ -62,7 +62,9 @@ def memory_database(folder: Path, *, threads: int | None = None) -> duckdb.DuckD
     }
     if threads is not None:
         config["threads"] = threads
-    return duckdb.connect(":memory:", config=config)
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("set enable_progress_bar = false")  # it would stand among the rows that a command prints
+    return connection
 
 
 def open_to_read(path: Path) -> duckdb.DuckDBPyConnection:
