@@ -20,7 +20,7 @@ LAYERS = (
     ("words", ("errors", "messages", "records")),
     (
         "judgement",
-        ("budgets", "context", "moves", "gates", "grading", "outputs", "overflow",
+        ("budgets", "context", "gates", "grading", "outputs", "overflow",
          "policies", "prices", "prompting", "published", "redaction", "routing", "tokens", "tool_turns", "tools"),
     ),
     ("world", ("fleet", "ledger", "models", "rows")),
