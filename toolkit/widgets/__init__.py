@@ -1,4 +1,4 @@
-"""What notebooks show of the record: a run that is watched, a row in time.
+"""What notebooks show of the record: a run that is watched, its rows, one row in time.
 
 Nothing of it is needed to run anything, and it writes nothing. `toolkit.widgets.live` alone needs a kernel.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from toolkit.widgets.live import Watch as Watch
 from toolkit.widgets.live import watch as watch
+from toolkit.widgets.row import RowView as RowView
+from toolkit.widgets.row import row_view as row_view
 from toolkit.widgets.standing import Standing as Standing
 from toolkit.widgets.standing import standing_of as standing_of
 
-__all__ = ["Standing", "Watch", "standing_of", "watch"]
+__all__ = ["RowView", "Standing", "Watch", "row_view", "standing_of", "watch"]

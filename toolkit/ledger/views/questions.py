@@ -20,7 +20,7 @@ CALLS = """
 ROWS_BY_STATUS = "select status, count(*) from rows where parent_row_id is null group by status"
 SETTLED = """
     select run_id, row_id, step, turn, repeat, status, reason, model, attempt_id, value, value_hash, reused_from,
-        answered_at
+        answered_at, seconds
     from answers
     qualify row_number() over (partition by run_id, row_id, step, turn, repeat order by answered_at desc) = 1"""
 STEPS = f"""
