@@ -9,10 +9,15 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, make_url, text
 
 MAY_BE_ABSENT = "TOOLKIT_OUTCOMES"
 POSTGRESQL = "TOOLKIT_TEST_POSTGRESQL"
+
+# Laws hold on a slow machine too: no example fails for the time that it took.
+settings.register_profile("toolkit", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("toolkit")
 
 
 def pytest_configure() -> None:
