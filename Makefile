@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types notebooks bench quality eval-routing record chaos fuzz counterfactual lab lock clean help
+.PHONY: demo test check lint types notebooks pictures bench quality eval-routing record chaos fuzz counterfactual lab lock clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ fuzz: $(STAMP)  ## a million damaged responses, decoded
 
 counterfactual: $(STAMP)  ## do the intervals of counterfactual estimates hold, in 1,000 simulated worlds
 	@$(BIN)/python -m evals.counterfactual
+
+pictures: $(STAMP)  ## take the pictures of the documents anew, by walking through real pages (needs Chromium)
+	@$(BIN)/python docs/make_pictures.py
 
 lab: $(STAMP)  ## open the notebooks
 	@$(BIN)/jupyter lab notebooks

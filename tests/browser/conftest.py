@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.laboratory import Laboratory, laboratory
-from tests.browser.walking import Visit, launched, photographs, visiting
+from tests.browser.walking import Visit, chromium, launched, photographs, visiting
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,6 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    if chromium() is None:
+        pytest.skip("there is no Chromium on this machine: apt-get install chromium")
     with sync_playwright() as playwright:
         opened = launched(playwright)
         yield opened

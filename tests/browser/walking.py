@@ -25,12 +25,9 @@ PATIENCE_SECONDS = 60.0
 Scheme = Literal["light", "dark"]
 
 
-def chromium() -> str:
-    """The browser on this machine. Raises RuntimeError where there is none: `apt-get install chromium`."""
-    for name in NAMES:
-        if path := shutil.which(name):
-            return path
-    raise RuntimeError("there is no Chromium on this machine: apt-get install chromium")
+def chromium() -> str | None:
+    """The browser on this machine, None where there is none."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def launched(playwright: Playwright) -> Browser:
