@@ -23,6 +23,7 @@ from toolkit.fleet import Fleet
 from toolkit.ledger import Review
 from toolkit.ledger.recording import Recorder
 from toolkit.ledger.writing.reviewing import ended
+from toolkit.marking import Marker
 from toolkit.parking import is_due, lapsed, parked
 from toolkit.policies import Accept, Facts, GiveUp, Park, Try, Wait, decide
 from toolkit.questions import Question, Tally
@@ -80,6 +81,7 @@ class Asker:
         stop = stop or asyncio.Event()
         self._attempter = Attempter(fleet, redactor, stop=stop, clock=clock, ask=self.ask, journal=self.journal)
         self._chooser = Chooser(self._attempter, clock=clock)
+        self._marker = Marker(recorder, redactor)
         self.purse: Purse | None = None
         if budgets is not None:
             pause, tally = self._attempter.pause, self.tally
@@ -196,7 +198,7 @@ class Asker:
         seed = chance_seed(self._seed, place)
         asked: list[Attempt] = []
         try:
-            decision = await self._chooser.decision(question, seed, partial(self._routing_reply, asked))
+            decision = await self._chooser.decision(question, seed, partial(self._sought, asked))
         except (CallError, OverBudget) as error:
             reason = self.redactor.told(f"the router could not ask: {error}")
             failed = Answer(place, key, "failed", reason=reason, cost_usd=total_cost(asked))
@@ -209,16 +211,18 @@ class Asker:
         self.keep(answer)
         return answer
 
-    async def _routing_reply(self, asked: list[Attempt], question: Question, decision: Decision) -> Reply:
-        """The reply to a request of the router's own, sought by the policy of the step. Raises what kept it away."""
+    async def _sought(self, asked: list[Attempt], question: Question, decision: Decision) -> Reply:
+        """The reply to what a router or a grader asks, with its value as it was read. Raises what kept it away."""
         question = replace(question, request=self.redactor.request(question.request))
-        trail = Trail(question, "", "", self._clock(), decision, attempts=asked)
-        answer = await self._walk(trail, random.Random(chance_seed(self._seed, question.place)))
-        reply = next((attempt.reply for attempt in asked if attempt.id == answer.attempt_id), None)
-        if reply is None:
-            error = asked[-1].error if asked else None
-            raise error or CallError(answer.reason)
-        return reply
+        trail = Trail(question, "", "", self._clock(), decision)
+        try:
+            answer = await self._walk(trail, random.Random(chance_seed(self._seed, question.place)))
+        finally:
+            asked += trail.attempts
+        taken = next((attempt for attempt in trail.attempts if attempt.id == answer.attempt_id), None)
+        if taken is None or taken.reply is None:
+            raise (trail.last_error or CallError(answer.reason))
+        return replace(taken.reply, value=taken.value)
 
     async def _walk(self, trail: Trail, chance: random.Random) -> Answer:
         """Move after move, until one ends it. What is under way then goes on by itself."""
@@ -242,6 +246,7 @@ class Asker:
                         self._stop_if_spent(trail)
                         return self._ended(trail, "failed", why)
         finally:
+            trail.over = True
             self._losers.let_go(trail)
         return self._ended(trail, "failed", f"{MOST_ATTEMPTS} attempts are enough; the policy {policy!r} does not end")
 
@@ -266,6 +271,7 @@ class Asker:
         """An attempt, and its record with the request as it was sent."""
         question, move, gone = trail.question, flying.move, None
         await self._sure()
+        began = self._clock()
         try:
             async with asyncio.timeout(move.within):
                 attempt, sent = await self._attempter.attempt(question, flying)
@@ -288,10 +294,24 @@ class Asker:
         self.recorder.attempt(question.place, trail.decision_id, attempt, request_hash, operation=sent.operation)
         if self.purse is not None:
             self.purse.settle(attempt, sent=flying.sent is not None or gone is None)
-        trail.attempts.append(attempt)
         self._served.note(attempt)
         if isinstance(gone, asyncio.CancelledError):
+            trail.attempts.append(attempt)
             raise gone
+        left = None if move.within is None else max(0.0, move.within - (self._clock() - began))
+        trail.attempts.append(await self._marked(trail, attempt, seconds=left))
+
+    async def _marked(self, trail: Trail, attempt: Attempt, *, seconds: float | None) -> Attempt:
+        """The attempt with what graders say that ask models; nobody is asked about what failed, or comes too late."""
+        question = trail.question
+        if not attempt.ok or trail.over or not any(grader.names() for grader in question.plan.graders):
+            return attempt
+        facts = self._chooser.facts(question, chance_seed(self._seed, question.place))
+        marked, paid = await self._marker.marked(
+            question, attempt, facts=facts, seek=lambda made: partial(self._sought, made), seconds=seconds
+        )
+        trail.grading += paid
+        return marked
 
     def _stop_if_spent(self, trail: Trail) -> None:
         """Stop the run where a budget leaves nobody to ask: the row stays as it was, for whoever resumes the run."""

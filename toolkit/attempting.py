@@ -1,5 +1,7 @@
 """One try at one model: fit, send through its door, read, grade. Whatever goes wrong is part of it.
 
+Graders that ask models come after it (`marking`), when the attempt is on record and its cost settled.
+
 In: a question and the policy's move. Out: an `Attempt`, and the request as it was sent.
 """
 
@@ -15,7 +17,7 @@ from toolkit.context import Fitted
 from toolkit.errors import CallError, CutShort, InvalidOutput, Stopped
 from toolkit.fitting import Ask, Fitter, unasked
 from toolkit.fleet import Fleet
-from toolkit.grading import Case
+from toolkit.grading import Case, graded
 from toolkit.messages import Message, Text
 from toolkit.models.coalescing import Call
 from toolkit.models.spec import ModelSpec
@@ -198,5 +200,5 @@ def _grades(question: Question, reply: Reply, value: Json) -> tuple[Grade, ...]:
     if not question.plan.graders:
         return ()
     case = Case(value, question.fields, question.inputs, question.request, reply)
-    found = (grader.grade(case) for grader in question.plan.graders)
+    found = (graded(grader, case) for grader in question.plan.graders if not grader.names())
     return tuple(grade for grade in found if grade is not None)

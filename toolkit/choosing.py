@@ -6,20 +6,18 @@ charged to the step that they serve.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from toolkit.asides import ROUTE, Replying, aside, driven
 from toolkit.attempting import Attempter
-from toolkit.errors import CallError
 from toolkit.questions import Plan, Question
 from toolkit.records import Decision, Reply, Request
-from toolkit.routing.router import Asking, RoutingFacts, judged
+from toolkit.routing.router import RoutingFacts
 from toolkit.tokens import ESTIMATE, prompt_tokens, with_margin
 
 GATE_PATIENCE_SECONDS = 120.0
-
-Replying = Callable[[Question, Decision], Awaitable[Reply]]
 
 
 class Chooser:
@@ -32,23 +30,29 @@ class Chooser:
     async def decision(self, question: Question, seed: int, reply: Replying) -> Decision:
         """The router's decision. Where shut gates alone leave nobody to ask, they are waited for, but not for ever.
 
+        Where budgets alone leave nobody, it is decided as if they did not: a budget that is reached stops the run, and
+        fails no row.
         `reply` gets the answer to what a router asks, and raises what kept it from coming.
         """
         plan = question.plan
-        facts = self._facts(question, seed)
+        facts = self.facts(question, seed)
         decision = plan.route.decide(facts)
+        if isinstance(decision, Decision) and _barred(decision, by="budget"):
+            facts = replace(facts, left_usd=None)
+            decision = plan.route.decide(facts)
         if not isinstance(decision, Decision):
-            return await _driven(decision, partial(_replied, question, facts, reply))
+            return await driven(decision, partial(_asked, question, facts, reply))
         patient_until = self._clock() + GATE_PATIENCE_SECONDS
-        while (shut := _shut(decision)) and self._clock() < patient_until:
+        while (shut := _barred(decision, by="gate")) and self._clock() < patient_until:
             await self._attempter.pause(self._attempter.opens_in(shut))
             again = plan.route.decide(replace(facts, models=self._attempter.models()))
             assert isinstance(again, Decision)
             decision = again
         return decision
 
-    def _facts(self, question: Question, seed: int) -> RoutingFacts:
-        request = question.request
+    def facts(self, question: Question, seed: int) -> RoutingFacts:
+        """What a router looks at now."""
+        request, purse = question.request, self._attempter.purse
         return RoutingFacts(
             request=request,
             models=self._attempter.models(),
@@ -58,38 +62,21 @@ class Chooser:
             min_input_tokens=with_margin(question.plan.fit.least_tokens(request, ESTIMATE), ESTIMATE),
             seed=seed,
             run_id=question.place.run_id,
+            left_usd=None if purse is None else purse.unspent_usd(question.place),
         )
 
 
 # ----------------------------------------------------------------------------------------------------------- helpers
-def _shut(decision: Decision) -> list[str]:
-    """The models whose gate alone keeps them from being asked, where nobody else can be."""
+def _barred(decision: Decision, *, by: str) -> list[str]:
+    """The models that this constraint alone keeps from being asked, where nobody else can be."""
     return [
         candidate.model
         for candidate in (() if decision.order else decision.candidates)
-        if [verdict.constraint for verdict in candidate.verdicts if not verdict.passed] == ["gate"]
+        if [verdict.constraint for verdict in candidate.verdicts if not verdict.passed] == [by]
     ]
 
 
-async def _driven(asking: Asking, reply: Callable[[str, Request], Awaitable[Reply]]) -> Decision:
-    """What a router that asks comes to; an error of whom it asked is thrown into it, and may be its end."""
-    try:
-        model, wanted = next(asking)
-        while True:
-            try:
-                answer = await reply(model, wanted)
-            except CallError as error:
-                model, wanted = asking.throw(error)
-            else:
-                model, wanted = asking.send(answer)
-    except StopIteration as stop:
-        settled: Decision = stop.value
-        return settled
-
-
-async def _replied(question: Question, facts: RoutingFacts, reply: Replying, model: str, wanted: Request) -> Reply:
-    place = replace(question.place, step=f"{question.place.step}/route")
+async def _asked(question: Question, facts: RoutingFacts, reply: Replying, model: str, wanted: Request) -> Reply:
+    """The reply to what a router asks, sought by the policy of the step."""
     plan = Plan(question.plan.route, question.plan.policy)
-    (candidate,) = judged(replace(facts, request=wanted, input_tokens=prompt_tokens(wanted, ESTIMATE)), (model,))
-    decision = Decision(model, (replace(candidate, probability=1.0),), (model,), "routing", repr(plan.route))
-    return await reply(Question(place, wanted, plan), decision)
+    return await reply(*aside(question, facts, at=ROUTE, model=model, wanted=wanted, plan=plan))

@@ -218,7 +218,7 @@ class _Sight:
             return
         seen.choices[first.model] += 1
         seen.input_tokens[first.model] += prompt_tokens(replace(request, output_schema=None, tools=()), ESTIMATE)
-        if isinstance(plan.fit, Summarise | Retrieve):
+        if isinstance(plan.fit, Summarise | Retrieve) or any(grader.names() for grader in plan.graders):
             seen.most_calls = seen.worst_usd = None  # what it asks on the way is not known
             return
         most = most_attempts(plan.policy, decision.order, persons=self.fleet.persons)

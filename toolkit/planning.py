@@ -133,8 +133,8 @@ def facts_of(history: History, run_id: str) -> Facts:
     ]
     asked: dict[str, Asked] = {}
     for step, calls, asked_rows, cost_usd, unpriced in history.sql(questions.PLAN_ASKED, run_id=run_id):
-        base = step.removesuffix("/route").removesuffix(FIT)
-        name = base if base in names else step  # what a router or a fitting strategy asks is paid for by its step
+        base = step.removesuffix("/route").removesuffix("/grade").removesuffix(FIT)
+        name = base if base in names else step  # what its router, graders or fitting ask is paid for by a step
         before = asked.get(name, Asked(0, 0, 0.0))
         cost = None if unpriced or before.cost_usd is None else before.cost_usd + (cost_usd or 0.0)
         asked[name] = Asked(before.calls + calls, max(before.rows, asked_rows), cost)

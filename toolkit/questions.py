@@ -73,6 +73,19 @@ def unanswerable(fleet: Fleet, plan: Plan, step: str) -> str | None:
         return f"step {step!r}: its router {plan.route!r} names no model"
     for spec in (*specs, *(fleet[name] for name in plan.fit.names())):
         fleet.open(spec.name)
+    if fault := next((found for grader in plan.graders if (found := _ungradable(fleet, grader))), None):
+        return f"step {step!r} is graded by {fault}"
     if plan.output.schema is None or any({"json", "*"} & spec.capabilities for spec in specs):
         return None
     return f"step {step!r} wants typed output, and none of {', '.join(s.name for s in specs)} has the capability 'json'"
+
+
+def _ungradable(fleet: Fleet, grader: Grader) -> str | None:
+    """Whom a grader asks that cannot be asked, and why, or None."""
+    for spec in (fleet[name] for name in grader.names()):
+        if spec.is_person:
+            return f"{spec.name}, a person: people grade a finished run, by judge_run(…, by={spec.name!r})"
+        if "*" not in spec.capabilities and (lacking := sorted(set(grader.needs()) - spec.capabilities)):
+            return f"{spec.name}, which lacks the capability {lacking[0]!r}"
+        fleet.open(spec.name)
+    return None

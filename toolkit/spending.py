@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from functools import partial
 from typing import Any
 
-from toolkit.budgets import SLACK, Budgets, Denied, Unit, Worst, amount, tightest
+from toolkit.budgets import SLACK, Balance, Budgets, Cap, Denied, Unit, Worst, amount, tightest
 from toolkit.doors import Refused
 from toolkit.errors import (
     AccessDenied,
@@ -56,6 +56,7 @@ class Hold:
 
     place: Place
     worst: Worst
+    caps: tuple[Cap, ...] = ()
 
 
 class Purse:
@@ -82,6 +83,7 @@ class Purse:
         self._stop = stop
         self._pause = pause
         self._holds: dict[str, Hold] = {}
+        self._balances: dict[tuple[str, Unit], Balance] = {}
         self._settling: set[asyncio.Task[None]] = set()
         self._line = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -92,6 +94,17 @@ class Purse:
         standing = self._tally.budget
         return standing.left if standing is not None and standing.cap.unit == "usd" else None
 
+    def unspent_usd(self, place: Place) -> float | None:
+        """What the budgets that cover whatever model the place asks leave in US dollars, as far as this process knows.
+
+        What is held back for calls under way is not counted as gone. None where no budget limits money there.
+        """
+        caps = self._caps(place, model="")
+        left = [
+            cap.most - self._balances.get((cap.scope, cap.unit), Balance()).spent for cap in caps if cap.unit == "usd"
+        ]
+        return min(left, default=None)
+
     async def reserve(self, attempt_id: str, place: Place, spec: ModelSpec, request: Request) -> Request:
         """Hold back what a call may cost at most; the request as it may be sent, with a limit of its output.
 
@@ -101,8 +114,7 @@ class Purse:
         request = limited(request, spec, counter)
         price = self._fleet.facts[spec.name].price
         needs = worst(request, spec, price=price, ceiling_usd=self.budgets.ceiling_usd, counter=counter)
-        day = now().astimezone(UTC).date().isoformat()
-        caps = self.budgets.caps(run_id=place.run_id, day=day, step=place.step, model=spec.name)
+        caps = self._caps(place, model=spec.name)
         if needs.usd is None and (cap := next((cap for cap in caps if cap.unit == "usd"), None)):
             raise OverBudget(f"the budget of {cap.budget} cannot hold: {unpriced(spec.name)}")
         if caps:
@@ -111,7 +123,8 @@ class Purse:
             if isinstance(found, Denied):
                 raise OverBudget(str(found), stops_the_run=found.stops_the_run)
             self._tally.budget = tightest(caps, found)
-            self._holds[attempt_id] = Hold(place, needs)
+            self._balances.update(found)
+            self._holds[attempt_id] = Hold(place, needs, caps)
         return request
 
     def held_usd(self, attempt_id: str) -> float | None:
@@ -126,6 +139,7 @@ class Purse:
             return
         spent = spent_on(attempt) if sent else NOTHING
         self._settle(attempt.id, spent)
+        self._note(hold, spent)
         over = [
             f"{amount(used, unit)} where {amount(hold.worst.of(unit), unit)} were held back"
             for unit, used, most in _both(spent, hold.worst)
@@ -158,6 +172,17 @@ class Purse:
             await asyncio.gather(*self._settling)
 
     # ------------------------------------------------------------------------------------------------------- helpers
+    def _note(self, hold: Hold, spent: Spent) -> None:
+        """What is spent is known here before the next call asks the journal for it."""
+        for cap in hold.caps:
+            known = self._balances.get((cap.scope, cap.unit), Balance())
+            more = hold.worst.of(cap.unit) if (used := spent.of(cap.unit)) is None else used
+            self._balances[cap.scope, cap.unit] = replace(known, spent=known.spent + more)
+
+    def _caps(self, place: Place, *, model: str) -> tuple[Cap, ...]:
+        day = now().astimezone(UTC).date().isoformat()
+        return self.budgets.caps(run_id=place.run_id, day=day, step=place.step, model=model)
+
     async def _reserved(self, wanted: Reservation) -> Denied | reservations.Balances:
         """The balances with the call's worst case held back, once there is room for it; or that there never will be.
 
@@ -212,7 +237,8 @@ def check_prices(budgets: Budgets, workflow: Workflow, fleet: Fleet, *, path: st
     for step in workflow.steps:
         if step.inner is not None:
             check_prices(budgets, step.inner, fleet, path=path)
-        for name in (step.route.names() or ()) if step.route is not None else ():
+        graders = [name for grader in step.grade for name in grader.names()]
+        for name in (*(step.route.names() or ()), *graders) if step.route is not None else ():
             caps = budgets.caps(run_id="", day="", step=f"{path}/{step.name}", model=name)
             unknown = fleet.facts[name].price is None and name not in fleet.persons
             if unknown and (cap := next((cap for cap in caps if cap.unit == "usd"), None)):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from toolkit.errors import InvalidOutput
-from toolkit.grading import Case, Grader
+from toolkit.grading import Case, Grader, Marking
 from toolkit.messages import Message, Part, Reasoning, Text, ToolCall
 from toolkit.outputs import Output
 from toolkit.records import Decision, Grade, Json, Reply, canonical
@@ -75,10 +75,19 @@ class AtTheEnd(Grader):
 
     grader: Grader
 
-    def grade(self, case: Case) -> Grade | None:
+    def grade(self, case: Case) -> Grade | Marking | None:
         if not isinstance(case.value, Mapping) or "value" not in case.value:
             return None
         return self.grader.grade(replace(case, value=case.value["value"]))
+
+    def names(self) -> tuple[str, ...]:
+        return self.grader.names()
+
+    def needs(self) -> tuple[str, ...]:
+        return self.grader.needs()
+
+    def recorded_as(self) -> str:
+        return self.grader.recorded_as()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 
-from toolkit.errors import OverBudget, TimedOut
+from toolkit.errors import CallError, OverBudget, TimedOut
 from toolkit.models.spec import ModelSpec
 from toolkit.policies import Flight, Try
 from toolkit.questions import Question
@@ -58,7 +58,11 @@ class Flying:
 
 @dataclass
 class Trail:
-    """A question, and all that became of it so far. `routing` are the attempts that its router made."""
+    """A question, and all that became of it so far.
+
+    `routing` are the attempts that its router made, `grading` those of its graders; once it is `over`, nobody waits for
+    what is still under way.
+    """
 
     question: Question
     key: str
@@ -68,6 +72,8 @@ class Trail:
     decision_id: str | None = None
     routing: tuple[Attempt, ...] = ()
     attempts: list[Attempt] = field(default_factory=list)
+    grading: list[Attempt] = field(default_factory=list)
+    over: bool = False
     denied: dict[str, OverBudget] = field(default_factory=dict)
     flying: list[Flying] = field(default_factory=list)
     begun: int = 0
@@ -75,8 +81,8 @@ class Trail:
 
     @property
     def paid(self) -> tuple[Attempt, ...]:
-        """All attempts that were made for it, its router's included."""
-        return (*self.routing, *self.attempts)
+        """All attempts that were made for it, its router's and its graders' included."""
+        return (*self.routing, *self.attempts, *self.grading)
 
     @property
     def known_usd(self) -> float:
@@ -93,6 +99,11 @@ class Trail:
     def stops_the_run(self) -> OverBudget | None:
         """The budget that leaves nobody to ask in the whole run, where one does."""
         return next((denial for denial in self.denied.values() if denial.stops_the_run), None)
+
+    @property
+    def last_error(self) -> CallError | None:
+        """What was wrong with the latest attempt."""
+        return self.attempts[-1].error if self.attempts else None
 
     def draw(self, chance: random.Random) -> float:
         """The draw for the next move: one for each attempt, however often it is looked at what is under way."""

@@ -138,7 +138,8 @@ class Workflow:
         assert step.route is not None
         policy = step.policy or self.policy
         names = step.route.names()
-        asked = (*(fleet if names is None else names), *step.fit.names())
+        graders = (name for grader in step.grade for name in grader.names())
+        asked = (*(fleet if names is None else names), *step.fit.names(), *graders)
         who = " ".join(fleet[name].identity for name in asked)
         judged = " ".join(map(repr, (*step.grade, step.fit)))
         label = f"{step.route!r} / {policy!r} / {judged} / {who}"

@@ -278,6 +278,20 @@ def test_a_router_may_ask_a_model_and_that_is_on_record_too(tmp_path: Path) -> N
     assert "the router could not ask: refused" in reasons(failing)[0]
 
 
+def test_each_request_of_a_router_that_asks_several_times_has_an_answer_of_its_own(tmp_path: Path) -> None:
+    class AskTwice(Router):
+        def decide(self, facts: RoutingFacts) -> Any:
+            first = yield "small", prompt("Question 1?")
+            second = yield "small", prompt("Question 2?")
+            assert (first.text, second.text) == ("1", "2")
+            return Fixed("large").decide(facts)
+
+    fleet = fleet_of(small=Model(lambda request: request.text[9]), large=Model("fine"))
+    run = run_over(replying(AskTwice()), tickets(1), fleet, tmp_path)
+    assert run.sql("select count(*) from attempts where step = 'w/reply/route'").rows == ((2,),)
+    assert run.sql("select model from answers").rows == (("large",),)
+
+
 def test_a_decision_on_record_tells_every_candidate_and_its_probability(tmp_path: Path) -> None:
     fleet = fleet_of(small=Model(), large=Model())
     run = run_over(replying(Explore(Ladder("small", "large"), rate=0.5)), tickets(40), fleet, tmp_path)

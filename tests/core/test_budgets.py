@@ -533,6 +533,23 @@ def test_a_router_that_asks_is_charged_to_its_step(tmp_path: Path) -> None:
     assert budgets_kept(tmp_path)[f"run {run.id} step reply"][0] == pytest.approx(2 * COST)
 
 
+def test_a_router_passes_by_whom_the_budget_has_no_room_for_and_the_record_says_so(tmp_path: Path) -> None:
+    fleet = priced(name="large", price=Price(request=0.3), fleet=priced(price=Price(request=0.01)))
+    route = Ladder("large", "small")
+    run = run_over(replying(route), tickets(6), fleet, tmp_path, budget=Budget(usd=0.7), in_flight=1)
+    assert column(run, "select choice from decisions order by id") == ["large"] * 2 + ["small"] * 4
+    verdicts = column(run, "select candidates -> '$[0].verdicts' from decisions order by id")
+    assert '"constraint":"budget"' in verdicts[2]
+    assert "are left" in verdicts[2]
+
+
+def test_where_no_model_has_room_in_the_budget_the_run_stops_and_no_row_fails(tmp_path: Path) -> None:
+    fleet = priced(price=Price(request=0.3))
+    run = run_over(replying(), tickets(4), fleet, tmp_path, budget=Budget(usd=0.7), in_flight=1)
+    assert column(run, 'select status from "rows"') == ["answered"] * 2
+    assert names_of_events(run) == ["toolkit.budget.reached"]
+
+
 def test_without_a_budget_nothing_is_kept_of_it(tmp_path: Path) -> None:
     run_over(replying(), tickets(3), priced(), tmp_path)
     assert budgets_kept(tmp_path) == {}

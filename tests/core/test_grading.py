@@ -24,6 +24,7 @@ from toolkit.grading import (
     Regex,
     Schema,
     TokenF1,
+    graded,
 )
 from toolkit.records import Reply
 
@@ -62,7 +63,7 @@ GRADES = [
 
 @pytest.mark.parametrize(("grader", "value", "truth", "grade"), GRADES)
 def test_an_answer_is_held_against_the_truth(grader: Grader, value: Any, truth: Any, grade: float | None) -> None:
-    given = grader.grade(Case(value, {"truth": truth}))
+    given = graded(grader, Case(value, {"truth": truth}))
     assert (None if given is None else given.value) == grade
     assert given is None or (given.grader, given.kind) == (repr(grader), "assertion")
 
@@ -140,7 +141,7 @@ def test_f1_at_the_edges(given: Any, truth: str, score: float) -> None:
     ],
 )
 def test_a_shape_is_had_or_not(grader: Grader, value: Any, right: float) -> None:
-    grade = grader.grade(Case(value))
+    grade = graded(grader, Case(value))
     assert grade is not None
     assert (grade.kind, grade.value) == ("assertion", right)
 

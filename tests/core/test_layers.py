@@ -26,9 +26,9 @@ LAYERS = (
     ("world", ("fleet", "ledger", "models", "rows")),
     (
         "motion",
-        ("answering", "asking", "attempting", "beginning", "calling", "choosing", "claiming", "conversing",
+        ("answering", "asides", "asking", "attempting", "beginning", "calling", "choosing", "claiming", "conversing",
          "dataflow", "discretion", "doors", "drawing", "feeding", "fitting", "forking", "frames", "inbox",
-         "inputs", "labels", "loading", "loop", "nesting", "parking", "past", "progress", "questions",
+         "inputs", "labels", "loading", "loop", "marking", "nesting", "parking", "past", "progress", "questions",
          "reconciling", "remembering", "resuming", "retrying", "rowstate", "run_names", "running", "sending",
          "sessions", "settings", "spending", "steps", "toolcalls", "trails", "turns", "wiring", "work",
          "workflow", "worst"),

@@ -13,9 +13,9 @@ from tests.evaluation.samples import desk, fleet, ran, rows, text_of
 from toolkit.errors import RunError, WorkflowError
 from toolkit.evaluation.calibrating import calibrated
 from toolkit.evaluation.estimates import Refusal
-from toolkit.evaluation.judges import Pairwise, Pointwise, Similar, preference
 from toolkit.evaluation.judging import judge_pairs, judge_run
 from toolkit.evaluation.pairs import Difference
+from toolkit.grading.judges import Pairwise, Pointwise, Similar, preference
 from toolkit.messages import Data
 from toolkit.prices import Price
 from toolkit.records import Reply, Request

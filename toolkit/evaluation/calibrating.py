@@ -13,8 +13,8 @@ import numpy as np
 from toolkit.errors import RunError
 from toolkit.evaluation.agreement import Agreement, agreement, by_segment
 from toolkit.evaluation.estimates import Estimate, Refusal
-from toolkit.evaluation.judges import Judge
 from toolkit.evaluation.prediction_powered import corrected_mean
+from toolkit.grading.judges import Judge
 from toolkit.ledger import History
 from toolkit.ledger.views import judgements
 

@@ -19,10 +19,10 @@ import orjson
 
 from toolkit.errors import RunError
 from toolkit.evaluation.estimates import Refusal
-from toolkit.evaluation.judges import Judge, Pairwise, preference
 from toolkit.evaluation.pairs import Difference, paired
 from toolkit.fleet import Fleet
 from toolkit.grading.grader import picked
+from toolkit.grading.judges import Judge, Pairwise, preference
 from toolkit.ledger import Entry, History, Journal, grade_entry
 from toolkit.ledger.views import judgements, questions
 from toolkit.policies import Policy, Repair, Retry

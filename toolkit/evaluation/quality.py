@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from toolkit.errors import WorkflowError
-from toolkit.grading import Case, Grader
+from toolkit.grading import Case, Grader, graded
 from toolkit.ledger import Entry, History, Journal, grade_entry
 from toolkit.ledger.views import questions
 from toolkit.records import Grade, Json, Place, content_hash
@@ -75,7 +75,7 @@ def _grades(
         if place.row_id not in fields:
             continue
         for grader in by_step.get(place.step, ()):
-            grade = grader.grade(Case(answer.value, fields[place.row_id], values.get(place.row_id, {})))
+            grade = graded(grader, Case(answer.value, fields[place.row_id], values.get(place.row_id, {})))
             if grade is not None:
                 yield grade_entry(_name(answer, grade), grade, place, attempt_id=answer.attempt_id, model=answer.model)
 

@@ -2,10 +2,12 @@
 
 A grader says a bool (assertion), a number (score) or a word (label), with its reason. `expects` names a column of the
 row that holds the truth; where the row has none, there is no grade. All are pure but `Passes`, which runs a program.
-Graders that ask a model are judges: `toolkit.evaluation.judging`.
+Graders that ask a model are judges:
+`JudgedBy` grades a step while it runs, `toolkit.evaluation.judging` a finished run.
 """
 
-from toolkit.grading.grader import Case, Grader, normalised
+from toolkit.grading.grader import Case, Grader, Marking, graded, normalised
+from toolkit.grading.judges import JudgedBy, Pairwise, Pointwise, Similar
 from toolkit.grading.passages import NDCG, Grounded, Recall, grounded
 from toolkit.grading.programs import Passes
 from toolkit.grading.shapes import Regex, Schema
@@ -20,14 +22,20 @@ __all__ = [
     "Exact",
     "Grader",
     "Grounded",
+    "JudgedBy",
+    "Marking",
     "Normalised",
     "Numeric",
+    "Pairwise",
     "Passes",
+    "Pointwise",
     "Recall",
     "Recorded",
     "Regex",
     "Schema",
+    "Similar",
     "TokenF1",
+    "graded",
     "grounded",
     "normalised",
 ]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from re import sub
 from typing import Any
 
+from toolkit.errors import WorkflowError
 from toolkit.records import Grade, Json, Reply, Request
+
+Marking = Generator[tuple[str, Request], Reply, Grade | None]
+"""A grader that must ask yields (model, request) and is sent the reply; the loop sends, records and charges it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +27,42 @@ class Case:
 
 
 class Grader:
-    """Base of graders: one method."""
+    """Base of graders: one method. A subclass is a frozen dataclass whose `repr` is the call that builds it."""
 
-    def grade(self, case: Case) -> Grade | None:
-        """The grade, or None where there is nothing to judge by."""
+    def grade(self, case: Case) -> Grade | Marking | None:
+        """The grade, or None where there is nothing to judge by; or what asks for it, where it `names` models."""
         raise NotImplementedError
+
+    def names(self) -> tuple[str, ...]:
+        """The models that it asks; most ask nobody."""
+        return ()
+
+    def needs(self) -> tuple[str, ...]:
+        """The capabilities that those models must have."""
+        return ()
+
+    def recorded_as(self) -> str:
+        """The grader's name on record."""
+        return repr(self)
+
+
+def graded(grader: Grader, case: Case) -> Grade | None:
+    """The grade of a grader that asks nobody. Raises WorkflowError for one that does."""
+    grade = grader.grade(case)
+    if grade is None or isinstance(grade, Grade):
+        return grade
+    if isinstance(grade, Generator):
+        grade.close()
+        raise WorkflowError(
+            f"the grader {grader!r} asks a model: it grades a step while it runs (grade=…), and a finished run by "
+            "judge_run(…); of whom it asks it tells by names()"
+        )
+    raise WorkflowError(f"the grader {grader!r} gave a {type(grade).__name__}; a grade is a Grade, or None")
+
+
+def ungraded(grader: Grader, why: str) -> Grade:
+    """What stands on record where those whom a grader asks could not say: a grade without number and word."""
+    return Grade(grader.recorded_as(), "score", reason=why, graded_by=", ".join(grader.names()))
 
 
 def assertion(grader: Grader, right: bool, reason: str) -> Grade:

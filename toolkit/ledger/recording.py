@@ -10,7 +10,7 @@ In: the nouns of `toolkit.records`. Out: entries in the journal, and the hash un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
@@ -32,6 +32,7 @@ from toolkit.records import (
     RowRecord,
     Run,
     canonical,
+    content_hash,
 )
 
 if TYPE_CHECKING:
@@ -80,6 +81,12 @@ class Recorder:
         return self.journal.write(
             *entries.attempt_entries(place, decision_id, attempt, request_hash, operation=operation)
         )
+
+    def grade(self, grade: Grade, place: Place, attempt: Attempt, *, asked: Sequence[str]) -> int:
+        """A grade of an attempt that is on record already; `asked` are the attempts that were made for the grade."""
+        about = content_hash(f"{attempt.id}/{grade.grader}".encode())
+        id = f"{'+'.join(asked) or 'none'}.{about}"
+        return self.journal.write(entries.grade_entry(id, grade, place, attempt_id=attempt.id, model=attempt.model))
 
     def answer(self, answer: Answer) -> int:
         return self.journal.write(entries.answer_entry(answer))
@@ -138,6 +145,9 @@ class Hashing(Recorder):
             else:
                 kept.append(entry)
         return self.journal.write(entries.Entry("attempts", attempt.id, orjson.dumps(body)), *kept)
+
+    def grade(self, grade: Grade, place: Place, attempt: Attempt, *, asked: Sequence[str]) -> int:
+        return super().grade(self._grade(grade), place, attempt, asked=asked)
 
     def answer(self, answer: Answer) -> int:
         value_hash = self.hashed(canonical(answer.value)) if answer.status == "answered" else None

@@ -31,7 +31,8 @@ MEASURED = """
         median(t.service_seconds) filter (t.error_type is null) as seconds,
         count(j.quality) as graded, avg(j.quality) as quality
     from attempts t left join judged j on j.attempt_id = t.id
-    where ($step is null or t.step = $step or ends_with(t.step, '/' || $step)) and not ends_with(t.step, '/route')
+    where t.step = $step or (($step is null or ends_with(t.step, '/' || $step))
+        and not regexp_matches(t.step, '/.+/(route|grade|fit)$'))
     group by t.step, t.model order by t.step, t.model"""
 
 

@@ -6,14 +6,19 @@ from toolkit.ledger.views.evaluations import OF_STEP
 
 BY_PERSON = "(graded_by = 'person' or starts_with(grader, 'Person('))"
 
-JUDGED_BY = "select row_id, step, turn, repeat from grades where grader = $grader"
+JUDGED_BY = """
+    select distinct row_id, step, turn, repeat from grades g
+    where grader = $grader and (value is not null or label is not null)
+        and (attempt_id is null or exists (select 1 from answers a where a.attempt_id = g.attempt_id))"""
+"""Places whose answer this grader has judged: not where it could not say, nor where an earlier attempt was judged."""
 
 SIDE_BY_SIDE = f"""
     with judged as (
         select run_id, row_id, step, turn, repeat, any_value(attempt_id) as attempt_id, any_value(model) as model,
             avg(value) as judged
-        from grades where grader = $judge and not {BY_PERSON} and {OF_STEP}
+        from grades g where grader = $judge and not {BY_PERSON} and {OF_STEP}
             and (len($runs) = 0 or list_contains($runs, run_id))
+            and (attempt_id is null or exists (select 1 from answers a where a.attempt_id = g.attempt_id))
         group by run_id, row_id, step, turn, repeat
     ), people as (
         select run_id, row_id, step, turn, repeat, attempt_id, avg(value) as label

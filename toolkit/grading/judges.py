@@ -1,16 +1,18 @@
 """Judges: frozen values that grade an answer by asking a model. Pure: they make the request, and read what came.
 
-`toolkit.evaluation.judging` runs them over a finished run; `repr` of a judge is the grader's name on record.
+A step that runs is graded by `JudgedBy(judge, "model")`, a finished run by `toolkit.evaluation.judging`. Either way the
+`repr` of the judge is the grader's name on record, and who was asked stands beside it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from toolkit.errors import WorkflowError
+from toolkit.errors import CallError, StepError, WorkflowError
+from toolkit.grading.grader import Case, Grader, Marking, picked, ungraded
 from toolkit.prompting import embed, prompt
 from toolkit.records import Grade, Json, Request
 
@@ -97,6 +99,37 @@ class Similar(Judge):
 
 
 @dataclass(frozen=True)
+class JudgedBy(Grader):
+    """`judge` as the grader of a step while it runs: the member `model` of the fleet is asked about each answer.
+
+    So a policy can go by what the judge says. What the judge is shown is found in the row, else among the step's
+    inputs. Where the model could not say, there is a grade without a number, which tells why, and no policy acts on it.
+    Raises StepError where neither the row nor the inputs have what the judge is to be shown.
+    """
+
+    judge: Judge
+    model: str
+
+    def grade(self, case: Case) -> Marking:
+        about = {name: _found(name, case) for name in self.judge.shows}
+        wanted = self.judge.request(picked(case.value, self.judge.of), about)
+        try:
+            reply = yield self.model, wanted.with_options(output_schema=self.judge.output)
+        except CallError as error:
+            return ungraded(self, f"{self.model} could not judge: {error}")
+        return replace(self.judge.grade(reply.value), graded_by=self.model)
+
+    def names(self) -> tuple[str, ...]:
+        return (self.model,)
+
+    def needs(self) -> tuple[str, ...]:
+        return ("embed",) if self.judge.output is None else ("json",)
+
+    def recorded_as(self) -> str:
+        return repr(self.judge)
+
+
+@dataclass(frozen=True)
 class Pairwise:
     """Which of two answers is better by a rubric. Each pair is asked twice, the order swapped; where the two verdicts
     disagree it is a tie."""
@@ -155,6 +188,13 @@ def _check(rubric: str, shows: tuple[str, ...], *, taken: tuple[str, ...]) -> No
         raise WorkflowError(f"shows is a tuple of fields of the row, as in shows=({shows!r},)")
     if both := sorted(set(taken) & set(shows)):
         raise WorkflowError(f"a judge cannot be shown a field called {both[0]!r}: that is what it judges")
+
+
+def _found(name: str, case: Case) -> Json:
+    known = {**case.inputs, **case.fields}
+    if name not in known:
+        raise StepError(f"the judge is to be shown {name!r}, and there are {', '.join(map(str, known)) or 'no fields'}")
+    return known[name]
 
 
 def _verdict(name: str, told: Mapping[str, Json]) -> dict[str, Json]:
