@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from toolkit.sessions import Session as Session
     from toolkit.steps import step as step
     from toolkit.tools import tool as tool
+    from toolkit.widgets import review as review
     from toolkit.widgets import watch as watch
     from toolkit.workflow import Workflow as Workflow
 
@@ -128,6 +129,7 @@ _HOMES = {
     "grading": "",
     "prompt": "toolkit.prompting",
     "replay": "toolkit.evaluation.replay",
+    "review": "toolkit.widgets",
     "router": "toolkit.routing.custom",
     "step": "toolkit.steps",
     "template": "toolkit.prompting",

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import getpass
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.discretion import Discretion
 from toolkit.errors import InboxError, InvalidOutput, RunError
-from toolkit.labels import Tried, labels
+from toolkit.labels import Mark, Tried, labels
 from toolkit.ledger import History, Journal, Review
-from toolkit.ledger.views.people import TRIED, TRIED_GRADES
+from toolkit.ledger.reviews import review_id
+from toolkit.ledger.views.people import TRIED
 from toolkit.ledger.writing.reviewing import Ending, ended
 from toolkit.outputs import Output
 from toolkit.parking import is_due, lapsed
@@ -32,7 +33,9 @@ from toolkit.redaction import Redact, Redactor
 from toolkit.settings import DEFAULT_HOME, Settings
 
 if TYPE_CHECKING:
+    from toolkit.fleet import Fleet
     from toolkit.running import Running
+    from toolkit.workflow import Workflow
 
 BATCH_ROW = "*"
 LEAST_CHARACTERS = 4
@@ -77,6 +80,8 @@ class Ready:
 class Inbox:
     """The questions to people in a home. It opens the record for each call and keeps nothing open.
 
+    Where several calls follow each other at once, `with inbox.at_hand():` opens it once for all of them.
+
     `url` names the journal's database where it is not the home's own; `redact` is needed for answers to runs that were
     begun with a finder of your own, and is the same then.
     """
@@ -87,50 +92,88 @@ class Inbox:
         self.home = Path(home)
         self._url = url
         self._redact = redact
+        self._held: Journal | None = None
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """Keep the record open for the calls within."""
+        with self._journal() as journal:
+            before, self._held = self._held, journal
+            try:
+                yield
+            finally:
+                self._held = before
 
     # -------------------------------------------------------------------------------------------------------- looking
-    def open(self, run: str | None = None, *, person: str | None = None) -> list[Review]:
-        """The questions that wait, the longest waiting first; of that run, or for that member of the fleet, alone."""
-        with self._journal() as journal:
-            return [review for review in journal.parked(run) if person in (None, review.person)]
+    def open(
+        self, run: str | None = None, *, person: str | None = None, most: int | None = None, skip: int = 0
+    ) -> list[Review]:
+        """The questions that wait, the longest waiting first; of that run, or for that member of the fleet, alone.
 
-    def find(self, id: str) -> Review:
+        Of many, `most` of them after the first `skip` are a page.
+        """
+        with self._journal() as journal:
+            return journal.parked(run, person=person, most=most, skip=skip)
+
+    def count(self, run: str | None = None, *, person: str | None = None) -> int:
+        """How many wait."""
+        with self._journal() as journal:
+            return journal.count_parked(run, person=person)
+
+    def find(self, id: str | Review) -> Review:
         """The question with that id, or the only one whose id begins so; one that waits before one that has ended.
+
+        A question itself is given as it is on record now.
 
         Raises InboxError where there is none, or several are.
         """
         with self._journal() as journal:
             return _found(journal, id)
 
-    def show(self, id: str) -> Asked:
+    def show(self, id: str | Review) -> Asked:
         """A question with its row, and what models said before, with their grades."""
         with self._journal() as journal:
             review = _found(journal, id)
             row = journal.row(review.place.run_id, review.place.row_id)
-            others = [each for each in journal.parked() if each.key == review.key and each.id != review.id]
-        return Asked(review, row.fields if row is not None else {}, self._tried([review])[review.id], tuple(others))
+            others = [each for each in journal.waiting_for(review.key) if each.id != review.id]
+        fields = row.fields if row is not None and row.fields is not None else {}
+        return Asked(review, fields, self._tried([review])[review.id], tuple(others))
 
     # ------------------------------------------------------------------------------------------------------ answering
-    def answer(self, id: str, value: Json, *, by: str | None = None, note: str = "") -> Ended:
+    def answer(
+        self,
+        id: str | Review,
+        value: Json,
+        *,
+        by: str | None = None,
+        note: str = "",
+        marks: Mapping[str, Mark] | None = None,
+    ) -> Ended:
         """Answer a question: plain JSON of the type that its step declares, or text where it declares none.
 
         `by` is who answers (the name of the user of this machine where left out), `note` goes on record beside it.
-        Other open questions that ask the very same are answered with it. What models said before is graded by it.
+        Other open questions that ask the very same are answered with it. What models said before is graded by it, and
+        by `marks` where they say more: id of the attempt → passed or not, or 1 (worst) to 5 (best).
         Raises InboxError where the answer does not fit, or where somebody was first; it says who, and when.
         """
         with self._journal() as journal:
             review = _found(journal, id)
             redactor = self._redactor(journal, review)
             value = _checked(review, value, redactor)
-            name = redactor.text(by or _user())
-            told = redactor.text(f"answered by {name}" + (f": {note}" if note else ""))
-            same = [review, *(each for each in journal.parked() if each.key == review.key and each.id != review.id)]
+            name = redactor.text(by or user())
+            note = redactor.text(note)
+            told = f"answered by {name}" + (f": {note}" if note else "")
+            same = [review, *(each for each in journal.waiting_for(review.key) if each.id != review.id)]
             tried = self._tried(same)
-            grades = {each.id: list(labels(each, tried[each.id], value=value, by=name)) for each in same}
+            check_marks(marks or {}, tried[review.id])
+            grades = {
+                each.id: list(labels(each, tried[each.id], value=value, by=name, marks=marks or {}, note=note))
+                for each in same
+            }
             ending = Ending("answered", now(), told, value, name)
             reviews = journal.decided(ended(review, ending, labels=grades))
             run_id = review.place.run_id
-            own = frozenset(_top(each.place) for each in reviews if each.place.run_id == run_id)
+            own = frozenset(top_row(each.place) for each in reviews if each.place.run_id == run_id)
             return Ended(reviews, own)
 
     def read(self, review: Review, text: str) -> Json:
@@ -164,33 +207,47 @@ class Inbox:
         self.expire(run)
         return self.ready(run)
 
-    def resume(self, run_id: str, row_ids: Collection[str], **options: Any) -> Running:
+    def resume(
+        self,
+        run_id: str,
+        row_ids: Collection[str],
+        *,
+        workflow: Workflow | None = None,
+        fleet: Fleet | None = None,
+        **options: Any,
+    ) -> Running:
         """Go on with these rows of a run alone, by what the record tells of its workflow, rows and fleet.
 
         What is on record is not asked again. Reducing steps follow where the run had ended. `options` are those of a
-        run, such as `in_flight`. Raises RunError where the run was started from objects: call `.run()` there again,
-        with its `run_id` and `only=` these rows.
+        run, such as `in_flight`. A run that was started from objects needs its `workflow` and `fleet`: then the rows
+        are those on record. Raises RunError where it has neither.
         """
         from toolkit.resuming import Job
+        from toolkit.retrying import go_on
 
         with self._journal() as journal:
             run = journal.run(run_id)
         if run is None:
             raise RunError(f"there is no run {run_id!r} in {self.home}")
-        parts = {"rows", "end"} if run.status == "finished" else {"rows"}
-        chosen = {"limit": run.settings.get("limit"), "skip": run.settings.get("skip", 0), "origin": run.origin}
-        only = None if BATCH_ROW in row_ids else frozenset(row_ids)
-        if only is None:
-            parts = {"rows", "end"}
-        return Job.of(run).start(
-            **{"run_id": run_id, "home": self.home, **chosen, "only": only, "parts": frozenset(parts), **options}
-        )
+        of_batch = BATCH_ROW in row_ids
+        parts = {"rows", "end"} if run.status == "finished" or of_batch else {"rows"}
+        options = {"home": self.home, "origin": run.origin, "parts": frozenset(parts), **options}
+        only = None if of_batch else frozenset(row_ids)
+        if workflow is not None and fleet is not None and workflow.name == run.workflow:
+            return go_on(run, only, workflow=workflow, fleet=fleet, **options)
+        chosen = {"limit": run.settings.get("limit"), "skip": run.settings.get("skip", 0)}
+        return Job.of(run).start(**{"run_id": run_id, **chosen, "only": only, **options})
 
     # -------------------------------------------------------------------------------------------------------- helpers
-    def _journal(self) -> Journal:
+    @contextmanager
+    def _journal(self) -> Iterator[Journal]:
+        if self._held is not None:
+            yield self._held
+            return
         if self._url is None and not (self.home / "journal.db").exists():
             raise RunError(f"there is no record in {self.home}; run something first, or name another home")
-        return Journal.open(self.home, url=self._url)
+        with Journal.open(self.home, url=self._url) as journal:
+            yield journal
 
     def _redactor(self, journal: Journal, review: Review) -> Redactor:
         """The redactor of the run that asks: what people type goes through it too."""
@@ -209,29 +266,31 @@ class Inbox:
         for (run_id, step, turn, repeat), members in groups.items():
             rows = [review.place.row_id for review in members]
             of = {"rows": rows, "step": step, "turn": turn, "repeat": repeat}
-            grades: defaultdict[str, list[Grade]] = defaultdict(list)
-            for attempt_id, *grade in history.sql(TRIED_GRADES, of, run_id=run_id):
-                grades[attempt_id].append(Grade(*grade))
             by_row: defaultdict[str, list[Tried]] = defaultdict(list)
-            for row_id, *rest in history.sql(TRIED, of, run_id=run_id):
-                by_row[row_id].append(_tried(rest, grades))
+            for row_id, grades, *attempt in history.sql(TRIED, of, run_id=run_id):
+                by_row[row_id].append(replace(Tried(*attempt), grades=tuple(Grade(**each) for each in grades or ())))
             found |= {review.id: tuple(by_row[review.place.row_id]) for review in members}
         return found
 
 
 # ----------------------------------------------------------------------------------------------------------- helpers
-def _found(journal: Journal, wanted: str) -> Review:
+def _found(journal: Journal, wanted: str | Review) -> Review:
+    if isinstance(wanted, Review):
+        if (now_there := journal.review(wanted.place, wanted.key)) is None:
+            raise InboxError(f"question {wanted.id[:8]} ({wanted.place}) is not on record any more: it was pruned")
+        return now_there
     given = wanted.strip().lower()
     if len(given) < LEAST_CHARACTERS:
         raise InboxError(f"{wanted!r} is too short for a question's name; give at least {LEAST_CHARACTERS} characters")
-    found = [review for review in journal.parked() if review.id.startswith(given)]
-    found = found or [review for review in journal.reviews() if review.id.startswith(given)]
-    if len(found) == 1:
-        return found[0]
+    places = journal.review_places()
+    named = [(place, key, status) for place, key, status in places if review_id(place, key).startswith(given)]
+    found = [each for each in named if each[2] == "open"] or named
+    if len(found) == 1 and (review := journal.review(*found[0][:2])) is not None:
+        return review
     if found:
-        names = ", ".join(review.id[: len(given) + 4] for review in found[:SHOWN])
+        names = ", ".join(review_id(place, key)[: len(given) + 4] for place, key, _ in found[:SHOWN])
         raise InboxError(f"{wanted!r} fits {len(found)} questions: {names}; give more of the name")
-    waiting = ", ".join(review.id[:8] for review in journal.parked()[:SHOWN])
+    waiting = ", ".join(review.id[:8] for review in journal.parked(most=SHOWN))
     told = f"those that wait begin with {waiting}" if waiting else "nothing waits for a person"
     raise InboxError(f"there is no question {wanted!r}; {told}")
 
@@ -253,9 +312,14 @@ def _unfit(review: Review, fault: object) -> str:
     return f"that is no answer to question {review.id[:8]} ({review.place}): {fault}"
 
 
-def _tried(row: list[Any], grades: Mapping[str, list[Grade]]) -> Tried:
-    id, number, model, why, confidence, cost_usd, error_type, error_message, output = row
-    return Tried(id, number, model, why, output, confidence, cost_usd, error_type, error_message, tuple(grades[id]))
+def check_marks(marks: Mapping[str, Mark], tried: Iterable[Tried]) -> None:
+    """Raises InboxError where a mark is none, or of what no model said."""
+    known = {attempt.id for attempt in tried if attempt.output is not None}
+    for id, mark in marks.items():
+        if id not in known:
+            raise InboxError(f"there is no answer of a model {id!r} to be graded at this question")
+        if not isinstance(mark, bool) and not (isinstance(mark, int) and 1 <= mark <= 5):
+            raise InboxError(f"a grade is passed (True) or not (False), or 1 to 5, not {mark!r}")
 
 
 def _ready(run: Run, reviews: list[Review], parked: list[RowRecord]) -> Ready:
@@ -265,7 +329,7 @@ def _ready(run: Run, reviews: list[Review], parked: list[RowRecord]) -> Ready:
     """
     asked: defaultdict[str, list[Review]] = defaultdict(list)
     for review in reviews:
-        asked[_top(review.place)].append(review)
+        asked[top_row(review.place)].append(review)
     of_batch = asked[BATCH_ROW]
     ready = set()
     for row in parked:
@@ -279,12 +343,13 @@ def _ready(run: Run, reviews: list[Review], parked: list[RowRecord]) -> Ready:
     return Ready(run, frozenset(ready), batch)
 
 
-def _top(place: Place) -> str:
+def top_row(place: Place) -> str:
     """The row of the batch that a place belongs to: rows of nested workflows are named below it, a level each."""
     return place.row_id.rsplit("/", place.step.count("/") - 1)[0] if place.step.count("/") > 1 else place.row_id
 
 
-def _user() -> str:
+def user() -> str:
+    """The name under which this machine's user answers."""
     with suppress(OSError, KeyError, ImportError):
         return getpass.getuser()
     return "somebody"

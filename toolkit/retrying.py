@@ -63,9 +63,29 @@ def retry(
         raise RunError("say which rows: those that failed, those that were set aside, their ids, or mended ones")
     wanted = set(row_ids) or (set() if statuses else set(anew))
     chosen = _chosen(run, _rows(run, home), statuses=statuses or TROUBLED, wanted=wanted, mended=set(anew))
-    table = _given(run, chosen, anew)
-    again = tuple(Again(row.row_id, row.index, row.finished_at) for row in chosen)
-    return start(workflow, table, fleet, home=home, run_id=run.id, again=again, **options)
+    return _driven(run, chosen, anew, workflow=workflow, fleet=fleet, home=home, **options)
+
+
+def go_on(
+    run: Run,
+    row_ids: Collection[str] | None = None,
+    *,
+    workflow: Workflow,
+    fleet: Fleet,
+    home: Path | str = DEFAULT_HOME,
+    **options: Any,
+) -> Running:
+    """Drive on rows that wait for a person (all of them where none are named), as they are on record.
+
+    For runs that were started from objects. Raises RunError where no row is left that waits, or where its words are
+    not on record.
+    """
+    with Journal.open(home) as journal:
+        parked = [row for row in journal.parked_rows(run.id) if row.parent_row_id is None]
+    chosen = [row for row in parked if row_ids is None or row.row_id in row_ids]
+    if not chosen:
+        raise RunError(f"run {run.id} has no row among these that waits for a person: somebody went on with them")
+    return _driven(run, chosen, {}, workflow=workflow, fleet=fleet, home=home, **options)
 
 
 # ----------------------------------------------------------------------------------------------------------- helpers
@@ -102,6 +122,20 @@ def _chosen(
             f"run {run.id} has no row that is {' or '.join(statuses).replace('_', ' ')}: nothing to do again"
         )
     return chosen
+
+
+def _driven(
+    run: Run,
+    chosen: list[RowRecord],
+    anew: Mapping[str, Mapping[str, Any]],
+    *,
+    workflow: Workflow,
+    fleet: Fleet,
+    **options: Any,
+) -> Running:
+    table = _given(run, chosen, anew)
+    again = tuple(Again(row.row_id, row.index, row.finished_at) for row in chosen)
+    return start(workflow, table, fleet, run_id=run.id, again=again, **options)
 
 
 def _given(run: Run, chosen: list[RowRecord], anew: Mapping[str, Mapping[str, Any]]) -> Rows:

@@ -79,9 +79,12 @@ class Running:
     `stopped` is the budget that stopped it, in words; empty where none did.
     """
 
-    def __init__(self, run: Run, workflow: Workflow, settings: Settings, *, stop: asyncio.Event) -> None:
+    def __init__(
+        self, run: Run, workflow: Workflow, settings: Settings, *, stop: asyncio.Event, fleet: Fleet | None = None
+    ) -> None:
         self.run = run
         self.workflow = workflow
+        self.fleet = fleet
         self.settings = settings
         self.progress = Progress(total=len(settings.again) or run.rows_total)
         self.stopped = ""
@@ -168,7 +171,7 @@ def start(
     settings = settings or settings_of(options)
     stop = asyncio.Event()
     begun = begin(workflow, rows, fleet=fleet, settings=settings, stop=stop)
-    running = Running(begun.run, workflow, settings, stop=stop)
+    running = Running(begun.run, workflow, settings, stop=stop, fleet=fleet)
     running._future = submit(_execute(running, begun, wrap))
     return running
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -299,6 +300,86 @@ def test_free_text_in_other_words_is_neither_right_nor_wrong() -> None:
     assert agreement("Yes, please!", "yes please", text=True)[0] == 1.0
     assert agreement("Certainly.", "yes please", text=True)[0] is None
     assert agreement(True, 1)[0] == 0.0
+
+
+def test_a_person_may_grade_what_models_said_and_that_counts_instead(tmp_path: Path) -> None:
+    run, _ = parked(tmp_path)
+    inbox = tk.Inbox(tmp_path)
+    for review in inbox.open():
+        (tried,) = inbox.show(review).tried
+        mark = 4 if review.place.row_id == "b" else False
+        inbox.answer(review, REFUND, by="Priya", note="nearly", marks={tried.id: mark})
+    found = run.sql("""
+        select row_id, kind, value, label, reason from grades
+        where attempt_id is not null and graded_by = 'Priya' order by row_id""").rows
+    assert found == (("b", "score", 0.75, "4", "nearly"), ("c", "assertion", 0.0, "failed", "nearly"))
+
+
+@pytest.mark.parametrize(("mark", "told"), [(6, "1 to 5, not 6"), (0.5, "not 0.5"), ("good", "not 'good'")])
+def test_a_grade_off_the_scale_or_of_nothing_is_refused_and_the_question_stays_open(
+    tmp_path: Path, mark: Any, told: str
+) -> None:
+    parked(tmp_path, ROWS[1:2])
+    inbox = tk.Inbox(tmp_path)
+    (review,) = inbox.open()
+    (tried,) = inbox.show(review).tried
+    with pytest.raises(InboxError, match=told):
+        inbox.answer(review, REFUND, marks={tried.id: mark})
+    with pytest.raises(InboxError, match="no answer of a model 'nothing'"):
+        inbox.answer(review, REFUND, marks={"nothing": True})
+    assert inbox.open() == [review]
+
+
+# ---------------------------------------------------------------------------------------------------------- many, pages
+def test_many_questions_are_read_a_page_at_a_time_and_counted(tmp_path: Path) -> None:
+    run, _ = parked(tmp_path, [{"id": f"r{n:02}", "ticket": f"a hard {n}"} for n in range(7)])
+    inbox = tk.Inbox(tmp_path)
+    everything = inbox.open()
+    assert inbox.count() == inbox.count(run.id) == inbox.count(person="reviewer") == 7
+    assert [*inbox.open(most=3), *inbox.open(most=3, skip=3), *inbox.open(most=3, skip=6)] == everything
+    assert inbox.count("another run") == inbox.count(person="reviewe_") == inbox.count(person="%") == 0
+
+
+def test_a_question_is_taken_as_it_is_on_record_now(tmp_path: Path) -> None:
+    parked(tmp_path, ROWS[1:2])
+    inbox = tk.Inbox(tmp_path)
+    (review,) = inbox.open()
+    inbox.answer(review, REFUND, by="Priya")
+    assert (inbox.find(review).status, inbox.show(review).review.answered_by) == ("answered", "Priya")
+    gone = replace(review, key="another")
+    with pytest.raises(InboxError, match="is not on record any more"):
+        inbox.show(gone)
+
+
+def test_the_record_is_opened_once_for_the_calls_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parked(tmp_path)
+    inbox, opened = tk.Inbox(tmp_path), list[Path]()
+    as_before = tk.Journal.open
+
+    def noted(home: Path, **rest: Any) -> tk.Journal:
+        opened.append(home)
+        return as_before(home, **rest)
+
+    monkeypatch.setattr(tk.Journal, "open", noted)
+    with inbox.at_hand():
+        inbox.answer(inbox.open()[0], REFUND)
+        assert inbox.count() == 1
+    assert len(opened) == 1
+
+
+# ------------------------------------------------------------------------------------------- runs that began as objects
+def test_rows_of_a_run_that_began_as_objects_go_on_with_its_workflow_and_fleet(tmp_path: Path) -> None:
+    run, model = parked(tmp_path)
+    inbox = tk.Inbox(tmp_path)
+    ended = inbox.answer(next(r for r in inbox.open() if r.place.row_id == "b"), REFUND)
+    with pytest.raises(RunError, match="started from objects"):
+        inbox.resume(ended.run_id, ended.row_ids)
+    asked = model.calls
+    again = inbox.resume(ended.run_id, ended.row_ids, workflow=run.workflow, fleet=run.fleet).wait(show=False)
+    assert (again.id, again.run.status, model.calls - asked) == (run.id, "finished", 1)
+    assert dict(again.sql("select row_id, status from rows").rows) == {"a": "answered", "b": "answered", "c": "parked"}
+    with pytest.raises(RunError, match="somebody went on with them"):
+        inbox.resume(ended.run_id, ended.row_ids, workflow=run.workflow, fleet=run.fleet)
 
 
 # ---------------------------------------------------------------------------------------------------------- time-outs

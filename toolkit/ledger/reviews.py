@@ -39,6 +39,10 @@ class Review:
     @property
     def id(self) -> str:
         """The question's name: 32 hexadecimal digits, of which people type the first few."""
-        where = self.place
-        parts = (where.run_id, where.row_id, where.step, str(where.turn), str(where.repeat), self.key)
-        return content_hash("\x1f".join(parts).encode())
+        return review_id(self.place, self.key)
+
+
+def review_id(place: Place, key: str) -> str:
+    """The name of the question with that key at that place."""
+    parts = (place.run_id, place.row_id, place.step, str(place.turn), str(place.repeat), key)
+    return content_hash("\x1f".join(parts).encode())

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from toolkit.widgets.live import Watch as Watch
 from toolkit.widgets.live import watch as watch
+from toolkit.widgets.reviewing import Reviewing as Reviewing
+from toolkit.widgets.reviewing import review as review
 from toolkit.widgets.row import RowView as RowView
 from toolkit.widgets.row import row_view as row_view
 from toolkit.widgets.standing import Standing as Standing
 from toolkit.widgets.standing import standing_of as standing_of
 
-__all__ = ["RowView", "Standing", "Watch", "row_view", "standing_of", "watch"]
+__all__ = ["Reviewing", "RowView", "Standing", "Watch", "review", "row_view", "standing_of", "watch"]

@@ -1,6 +1,6 @@
 """The history's views of people: what waits for them, how they answer, and the conversations that they hold.
 
-`TRIED` and `TRIED_GRADES` are asked of one run (`History.sql(..., run_id=...)`): what was tried before a person was.
+`TRIED` is asked of one run (`History.sql(..., run_id=...)`): what was tried before a person was, and its grades.
 """
 
 from __future__ import annotations
@@ -63,12 +63,16 @@ PEOPLE_VIEWS = (
     ),
 )
 TRIED = """
-    select a.row_id, a.id, a.number, a.model, a.why, a.confidence, a.cost_usd, a.error_type, a.error_message,
-        o.body as output
-    from attempts a left join contents o on o.hash = a.output_hash
+    with graded as (
+        select attempt_id, list({
+            'grader': grader, 'kind': kind, 'value': value, 'label': label, 'reason': reason, 'graded_by': graded_by
+        } order by id) as grades
+        from grades
+        where list_contains($rows, row_id) and step = $step and turn = $turn and repeat = $repeat
+            and attempt_id is not null
+        group by attempt_id
+    )
+    select a.row_id, g.grades, a.id, a.number, a.model, a.why, o.body as output, a.confidence, a.cost_usd,
+        a.error_type, a.error_message
+    from attempts a left join contents o on o.hash = a.output_hash left join graded g on g.attempt_id = a.id
     where list_contains($rows, a.row_id) and a.step = $step and a.turn = $turn and a.repeat = $repeat order by a.id"""
-TRIED_GRADES = """
-    select attempt_id, grader, kind, value, label, reason, graded_by from grades
-    where list_contains($rows, row_id) and step = $step and turn = $turn and repeat = $repeat
-        and attempt_id is not null
-    order by id"""

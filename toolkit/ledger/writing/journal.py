@@ -27,6 +27,7 @@ from toolkit.records import Answer, Json, Place, RowRecord, RowStatus, Run
 
 T = TypeVar("T")
 LOOKED_AFTER_SECONDS = 5.0
+ALL = 2**62
 
 
 class Journal:
@@ -201,10 +202,31 @@ class Journal:
         """All runs, newest first."""
         return [decoding.run(body) for (body,) in self._rows(statements.RUNS)]
 
-    def parked(self, run_id: str | None = None) -> list[Review]:
-        """Open questions to persons, of that run only if given, longest waiting first."""
-        statement = statements.PARKED if run_id is None else statements.PARKED_OF_RUN
-        return [decoding.review(body) for (body,) in self._rows(statement, run_id=run_id)]
+    def parked(
+        self, run_id: str | None = None, *, person: str | None = None, most: int | None = None, skip: int = 0
+    ) -> list[Review]:
+        """Open questions to persons, longest waiting first; of that run, of that person, so many of them alone."""
+        name = statements.asked_of(person)
+        found = self._rows(statements.PARKED, run_id=run_id, person=name, most=most or ALL, skip=skip)
+        return [decoding.review(body) for (body,) in found]
+
+    def count_parked(self, run_id: str | None = None, *, person: str | None = None) -> int:
+        """How many they are."""
+        return int(self._rows(statements.COUNT_PARKED, run_id=run_id, person=statements.asked_of(person))[0][0])
+
+    def review(self, place: Place, key: str) -> Review | None:
+        """The question with that key at that place, as it is now; None where there is none (any more)."""
+        at: dict[str, str | float | None] = {name: getattr(place, name) for name in Place.__slots__}
+        found = self._rows(statements.REVIEW, key=key, **at)
+        return decoding.review(found[0][0]) if found else None
+
+    def waiting_for(self, key: str) -> list[Review]:
+        """The open questions that the answer with that key would end, in all runs."""
+        return [decoding.review(body) for (body,) in self._rows(statements.REVIEWS_OF_KEY, key=key)]
+
+    def review_places(self) -> list[tuple[Place, str, str]]:
+        """Place, key and status of every question, without its words."""
+        return [(Place(*place), key, status) for *place, key, status in self._rows(statements.REVIEW_PLACES)]
 
     def reviews(self, run_id: str | None = None) -> list[Review]:
         """All questions to persons, those that ended too, of that run only if given, in the order they were asked."""

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import orjson
+
 
 @dataclass(frozen=True)
 class Upsert:
@@ -199,8 +201,27 @@ ROWS = 'select body from rows where run_id = :run_id order by "index", row_id'
 ROW_STATUSES = 'select row_id, status from rows where run_id = :run_id order by "index", row_id'
 RUN = "select body from runs where id = :run_id"
 RUNS = "select body from runs order by started_at desc, id desc"
-PARKED = "select body from reviews where status = 'open' order by asked_at, row_id, step"
-PARKED_OF_RUN = "select body from reviews where status = 'open' and run_id = :run_id order by asked_at, row_id, step"
+# The person's name stands in the body alone, where it comes before the question: no text within it can look the same.
+_PARKED = """
+    from reviews where status = 'open' and (cast(:run_id as text) is null or run_id = :run_id)
+        and (cast(:person as text) is null or body like :person escape '!')"""
+PARKED = f"select body {_PARKED} order by asked_at, row_id, step limit :most offset :skip"
+COUNT_PARKED = f"select count(*) {_PARKED}"
+REVIEW = """
+    select body from reviews where run_id = :run_id and row_id = :row_id and step = :step and turn = :turn
+        and repeat = :repeat and key = :key"""
+REVIEWS_OF_KEY = "select body from reviews where key = :key and status = 'open' order by asked_at, row_id, step"
+REVIEW_PLACES = "select run_id, row_id, step, turn, repeat, key, status from reviews"
+
+
+def asked_of(person: str | None) -> str | None:
+    """A pattern that the bodies of questions to that person fit, as `review_entry` writes them."""
+    if person is None:
+        return None
+    name = re.sub(r"([!%_])", r"!\1", orjson.dumps(person).decode())
+    return f'%,"person":{name},"question":%'
+
+
 ROW = "select body from rows where run_id = :run_id and row_id = :row_id"
 REVIEWS = "select body from reviews order by asked_at, row_id, step"
 REVIEWS_OF_RUN = "select body from reviews where run_id = :run_id order by asked_at, row_id, step"
