@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 import toolkit as tk
 from tests.core.core_samples import Model, fleet_of, member, routing_facts, run_over, said, tickets
 from toolkit.errors import RateLimited
-from toolkit.records import Decision
+from toolkit.evaluation.decisions import decided
 from toolkit.routing.parsing import parse_router
 
 PAGE = (Path(__file__).parents[2] / "docs" / "routing.md").read_text(encoding="utf-8")
@@ -57,24 +56,25 @@ def test_a_decision_from_a_snapshot_names_it_in_label_and_column(page: dict[str,
     assert seen.hash[:12] in seen.source
 
 
-def test_what_a_bandit_learned_is_what_it_chooses_and_replays(page: dict[str, Any]) -> None:
-    by_row = list(page["learnt"].sql("select row_id, choice, probability, exploration_rate, seed from decisions"))
-    assert Counter(choice for _, choice, _, _, _ in by_row)["large"] > 30
-    router = tk.Explore(page["bandit"], rate=0.1)
-    for (_, choice, probability, _, seed), row in zip(sorted(by_row), sorted(page["rows"], key=_id), strict=True):
-        again = router.decide(routing_facts(TEAM, seed=int(seed), fields=row))
-        assert isinstance(again, Decision)
-        assert again.choice == choice
-        assert again.probability == pytest.approx(probability)
+def test_what_a_bandit_learned_is_what_it_chooses_and_the_record_replays(page: dict[str, Any]) -> None:
+    told = decided(page["learnt"].history, "topic", runs=[page["learnt"].id])
+    again = told.redecided(tk.Explore(page["bandit"], rate=0.1))
+    assert [each.choice for each in again] == [each.choice for each in told.decisions]
+    snapshots = set(page["learnt"].sql("select snapshot from decisions").column("snapshot"))
+    assert snapshots == {page["bandit"].snapshot}
+    assert page["bandit"].snapshot[:12] in page["bandit"].source
 
 
-def test_the_votes_are_counted_and_a_voter_that_draws_is_refused(page: dict[str, Any]) -> None:
-    vote = page["Vote"](tk.Fixed("small"), tk.Ladder("large", "small"), tk.Fixed("large"))
-    decision = vote.decide(routing_facts(TEAM))
-    assert (decision.order, decision.probability) == (("large", "small"), 1.0)
-    assert repr(tk.Explore(vote)) == f"Explore({vote!r}, rate=0.1)"
-    with pytest.raises(ValueError, match="draws has no certain vote"):
-        page["Vote"](tk.Uniform(), tk.Fixed("small")).decide(routing_facts(TEAM))
+def test_two_that_agree_are_believed_and_where_they_do_not_a_third_decides(page: dict[str, Any]) -> None:
+    found = page["agreed"].sql("select r.fields ->> 'truth', a.value ->> '$', a.attempts, a.model from answers a "
+                               "join rows r using (run_id, row_id) group by all order by all")  # fmt: skip
+    assert list(found) == [("delivery", "delivery", 3, "large"), ("refund", "refund", 2, "small")]
+
+
+def test_the_suite_of_the_page_holds_for_the_example(page: dict[str, Any]) -> None:
+    suite = page["TestLinUCB"]()
+    for law in (name for name in dir(suite) if name.startswith("test_")):
+        getattr(suite, law)()
 
 
 def test_a_function_of_the_page_draws_below_its_length_and_is_certain_above(page: dict[str, Any]) -> None:
@@ -124,7 +124,3 @@ def test_calls_that_failed_count_as_failed_and_take_no_time(tmp_path: Path) -> N
     assert (small.model, small.calls, small.failed, small.seconds, small.quality) == ("small", 1, 1, None, None)
     assert (large.failed, large.graded) == (0, 0)
     assert large.seconds is not None
-
-
-def _id(row: dict[str, Any]) -> str:
-    return str(row["id"])

@@ -24,7 +24,8 @@ class Grounded(Grader):
         known = set(normalised(" ".join(str(case.inputs.get(name, "")) for name in self.sources)).split())
         strange = sorted(said - known)[:5]
         share = len(said & known) / len(said)
-        return score(self, share, f"not in the sources: {', '.join(strange)}" if strange else "")
+        reason = f"not in the sources: {', '.join(strange)}" if strange else "every word is in the sources"
+        return score(self, share, reason)
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,10 @@ def _ids(value: Json, id: str) -> list[str]:
 
 
 def _gains(truth: Json, id: str) -> dict[str, float]:
-    """Id → gain of what is relevant."""
+    """Id → gain of what is relevant; a gain that is no number is none."""
     if isinstance(truth, Mapping):
-        return {str(name): float(gain) for name, gain in truth.items() if float(gain) > 0}
+        numbers = ((name, gain) for name, gain in truth.items() if isinstance(gain, int | float))
+        return {str(name): float(gain) for name, gain in numbers if 0 < gain < math.inf}
     return dict.fromkeys(_ids(truth, id), 1.0)
 
 
