@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from toolkit.evaluation.comparison import Scored, compared
+from toolkit.evaluation.comparison import compared
 from toolkit.evaluation.estimates import Estimate
 from toolkit.evaluation.offpolicy import Floats, Logged, difference, estimate
+from toolkit.evaluation.scored import Scored
 
 REPLICATES = 1_000
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.evaluation.comparison import Comparison, Scored, compared
+from toolkit.evaluation.comparison import Comparison, compared
 from toolkit.evaluation.estimates import Refusal
 from toolkit.evaluation.pairs import Difference, Floats, more_rows, rows_needed, verdict
+from toolkit.evaluation.scored import Scored
 
 _X = (np.arange(10_000) + 0.5) / 10_000
 MEAN_GAIN = float((np.minimum(_X + 0.3, 1) - _X) @ (6 * _X * (1 - _X)) / 10_000)

@@ -6,12 +6,14 @@ history ─▶ scores of the same rows ─▶ Comparison: a sentence, a DataFram
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import RunError
-from toolkit.evaluation.comparison import Comparison, Scored, compared
+from toolkit.evaluation.comparison import Comparison, compared
 from toolkit.evaluation.reading import beside, runs_named, scored_runs
+from toolkit.evaluation.scored import Scored
 from toolkit.ledger import History
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ Recorded = Any
 
 
 def compare(
-    recorded: Recorded | Scored,
+    recorded: Recorded | Mapping[str, Any] | Scored,
     *,
     step: str | None = None,
     runs: Sequence[Any] = (),
@@ -38,7 +40,8 @@ def compare(
 ) -> Comparison:
     """Runs over the same rows compared, each with the first; or `routers`, by the answers that the record has.
 
-    Rows are paired by id, and only where their fields agree. `step` names the step whose answers count (without it: the
+    `recorded` is a history, its folder, or runs; `{"cheap": run, "dear": other}` gives them names to be told by. Rows
+    are paired by id, and only where their fields agree. `step` names the step whose answers count (without it: the
     whole row); `quality` is a grader's label or its beginning (without it: the lowest grade of each answer, but not the
     model's own confidence). `cluster` and `segment` name fields of the row: rows of one customer, say, and languages.
     `margin` is how much worse in quality still counts as no worse. An answer that failed has the quality `failed`.
@@ -49,6 +52,8 @@ def compare(
     """
     if isinstance(recorded, Scored):
         return compared(recorded, margin=margin, level=level)
+    called = tuple(map(str, recorded)) if isinstance(recorded, Mapping) else ()
+    recorded = list(recorded.values()) if isinstance(recorded, Mapping) else recorded
     history, given = record_of(recorded)
     if routers:
         from toolkit.evaluation.routers import compared_routers
@@ -75,6 +80,9 @@ def compare(
         scored_runs(each, listed, step=step, quality=quality, cluster=cluster, segment=segment, failed=failed)
         for each, listed in apart
     ]
+    if called:
+        told = dict(zip(names, called, strict=True))
+        tables = [replace(each, contenders=tuple(told[run] for run in each.contenders)) for each in tables]
     return compared(beside(tables), margin=margin, level=level)
 
 

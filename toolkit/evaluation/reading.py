@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import LedgerError, RunError
-from toolkit.evaluation.comparison import Scored
+from toolkit.evaluation.scored import Origin, Scored
 from toolkit.ledger import History
 from toolkit.ledger.reading import tail
 from toolkit.ledger.views import evaluations, questions
@@ -120,6 +120,7 @@ def scored_runs(
         prints=np.ma.filled(told["given"], 0),
         faults=faults,
         notes=tuple(_notes(told, differs, broke, known, runs=len(runs), failed=failed)),
+        origins=tuple(Origin(history.home, run) for run in runs),
     )
 
 
@@ -156,6 +157,7 @@ def beside(tables: Sequence[Scored]) -> Scored:
         segment=first.segment,
         faults={name: reason for table in tables for name, reason in table.faults.items()},
         notes=tuple(notes),
+        origins=tuple(origin for table in tables for origin in table.origins),
     )
 
 

@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from toolkit.evaluation.comparison import ALL, Compared, Comparison, Scored, compared, with_correction
+from toolkit.evaluation.comparison import Comparison, compared
 from toolkit.evaluation.counterfactual import aimed, logged_of, reward_fault
 from toolkit.evaluation.decisions import Decided, decided
+from toolkit.evaluation.differences import ALL, Compared, with_correction
 from toolkit.evaluation.estimates import Estimate, Refusal
 from toolkit.evaluation.offpolicy import Floats, difference, estimate
 from toolkit.evaluation.pairs import Difference
 from toolkit.evaluation.reading import grader_named
+from toolkit.evaluation.scored import Scored
 from toolkit.evaluation.supposing import Measure
 from toolkit.fleet import Fleet
 from toolkit.ledger import History

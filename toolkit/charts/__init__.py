@@ -1,0 +1,29 @@
+"""Charts of the record, in Altair: colours that colour-blind readers tell apart, units on every axis, light and dark.
+
+In: a `History` and what to look at, or a result. Out: a chart, which a notebook shows alive and as a picture, and which
+`.save("name.svg")` or `.save("name.png")` keeps, without a network. Where there is nothing to draw it is a sentence.
+"""
+
+from __future__ import annotations
+
+from toolkit.charts.colours import BLUE as BLUE
+from toolkit.charts.colours import GREEN as GREEN
+from toolkit.charts.colours import GREY as GREY
+from toolkit.charts.colours import ORANGE as ORANGE
+from toolkit.charts.colours import PALETTE as PALETTE
+from toolkit.charts.colours import PURPLE as PURPLE
+from toolkit.charts.colours import SKY as SKY
+from toolkit.charts.colours import VERMILION as VERMILION
+from toolkit.charts.comparing import comparison as comparison
+from toolkit.charts.days import drift as drift
+from toolkit.charts.exchange import exchange as exchange
+from toolkit.charts.frontiers import frontier as frontier
+from toolkit.charts.judges import agreement as agreement
+from toolkit.charts.record import costs as costs
+from toolkit.charts.record import timeline as timeline
+from toolkit.charts.supposing import supposition as supposition
+
+__all__ = [
+    "BLUE", "GREEN", "GREY", "ORANGE", "PALETTE", "PURPLE", "SKY", "VERMILION",
+    "agreement", "comparison", "costs", "drift", "exchange", "frontier", "supposition", "timeline",
+]  # fmt: skip
