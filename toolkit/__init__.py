@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from toolkit.sessions import Session as Session
     from toolkit.steps import step as step
     from toolkit.tools import tool as tool
+    from toolkit.widgets import changes as changes
     from toolkit.widgets import review as review
     from toolkit.widgets import watch as watch
     from toolkit.workflow import Workflow as Workflow
@@ -121,6 +122,7 @@ _HOMES = {
     "Within": "toolkit.policies",
     "Workflow": "toolkit.workflow",
     "as_flow": "toolkit.orchestration",
+    "changes": "toolkit.widgets",
     "compare": "toolkit.evaluation.comparing",
     "counterfactual": "toolkit.evaluation.counterfactual",
     "drift": "toolkit.evaluation.drift",

@@ -45,8 +45,8 @@ EXPORTED = [
     "Fleet", "Hedge", "History", "Inbox", "Journal", "Judge", "Keep", "Ladder", "Learned", "Measured", "ModelSpec",
     "Once", "Redact", "Refit", "Repair", "Reply", "Request", "Retrieve", "Retry", "Rule", "Rules", "Session", "Shadow",
     "Similarity", "Skip", "Split", "Sticky", "Summarise", "Thompson", "Uniform", "Where", "Within", "Workflow",
-    "as_flow", "compare", "counterfactual", "drift", "embed", "gate", "grading", "prompt", "replay", "review", "router",
-    "step", "template", "tool", "watch",
+    "as_flow", "changes", "compare", "counterfactual", "drift", "embed", "gate", "grading", "prompt", "replay",
+    "review", "router", "step", "template", "tool", "watch",
 ]  # fmt: skip
 
 

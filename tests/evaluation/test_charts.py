@@ -75,8 +75,8 @@ def test_a_comparison_shows_each_measure_with_its_unit_and_the_exchange() -> Non
         "difference (s a row), with its interval",
         "cost (USD a row)",
         "quality (mean grade)",
-        "worth of a unit of quality (USD, log scale)",
-        "value (USD a row) = worth × quality − cost, with its interval",
+        "price of a unit of quality (USD, log scale)",
+        "value (USD a row) = price of quality × quality − cost, with its interval",
     } <= told
 
 
@@ -88,8 +88,8 @@ def test_every_segment_has_its_line() -> None:
 
 def test_the_slider_moves_over_the_worths_and_each_has_one_best_and_its_words() -> None:
     found = compared(scored())
-    chart = found.plot(worth=0.01)
-    (slider,) = (each for each in parts(chart.to_dict()) if each.get("name") == "worth")
+    chart = found.plot(price=0.01)
+    (slider,) = (each for each in parts(chart.to_dict()) if each.get("name") == "price")
     assert slider["value"] == pytest.approx(-2, abs=slider["bind"]["step"])
     grid = [row for row in rows(chart) if "is_best" in row]
     assert min(row["x"] for row in grid) == slider["bind"]["min"] < slider["value"] < slider["bind"]["max"]
@@ -129,7 +129,7 @@ def test_unknown_prices_leave_the_differences_and_a_reason_instead_of_the_slider
     chart = compared(replace(scored(), cost=np.full((60, 3), np.nan))).plot()
     assert "difference in quality, with its interval" in titles(chart)
     assert "No slider of what quality is worth" in words(chart)
-    assert not any(each.get("name") == "worth" for each in parts(chart.to_dict()))
+    assert not any(each.get("name") == "price" for each in parts(chart.to_dict()))
 
 
 # ---------------------------------------------------------------------------------------------------- other results
@@ -185,7 +185,9 @@ def test_costs_of_an_empty_record_are_a_sentence(tmp_path: Path) -> None:
 def test_models_beyond_the_palette_share_a_colour_and_that_is_said() -> None:
     from toolkit.charts.record import _by_model
 
-    told: list[dict[str, Any]] = [{"step": "s", "model": f"m{i:02}", "cost_usd": 20.0 - i, "calls": 1} for i in range(20)]
+    told: list[dict[str, Any]] = [
+        {"step": "s", "model": f"m{i:02}", "cost_usd": 20.0 - i, "calls": 1} for i in range(20)
+    ]
     found, names = _by_model(told)
     assert names == [*(f"m{i:02}" for i in range(6)), "14 other models"]
     assert sum(each["cost_usd"] for each in found) == sum(each["cost_usd"] for each in told)

@@ -24,7 +24,7 @@ ROOM_FOR_WORDS = 0.34
 """How much of an axis is left free for the verdict beside the interval."""
 
 
-def comparison(found: Comparison, *, worth: float | None = None) -> Any:
+def comparison(found: Comparison, *, price: float | None = None) -> Any:
     """Differences from the first contender with their intervals, a panel per measure; below them the exchange.
 
     What cannot be told has no mark, but its reason in words. A tooltip tells the numbers, the test and how many
@@ -37,7 +37,7 @@ def comparison(found: Comparison, *, worth: float | None = None) -> Any:
         return sentence(found.sentence)
     if isinstance(reckoned, Refusal):
         return finished(altair.vconcat(*parts, _note(altair, [refused(reckoned)]), spacing=14))
-    parts.append(panels(found, reckoned, worth=worth))
+    parts.append(panels(found, reckoned, price=price))
     return finished(altair.vconcat(*parts, spacing=22).resolve_scale(color="independent", shape="independent"))
 
 
@@ -92,7 +92,7 @@ def _panel(altair: Any, known: Any, axis: str) -> Any:
         "test", "verdict",
     ]  # fmt: skip
     base = altair.Chart(table)
-    x = altair.X("low:Q", title=f"{axis}, with its interval", scale=scale, axis=altair.Axis(format="~g", tickCount=7))
+    x = altair.X("low:Q", title=f"{axis}, with its interval", scale=scale, axis=altair.Axis(tickCount=7))
     layers = (
         base.mark_rule(color=GREY, strokeDash=[4, 3]).encode(x="min(zero):Q"),
         base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", y=y, color=colour),

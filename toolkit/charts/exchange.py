@@ -1,6 +1,6 @@
 """Cost against quality, with a slider that says what quality is worth, and so moves the choice.
 
-Comparison ─▶ who is best at each worth, reckoned here ─▶ a chart that only looks it up: no kernel, no network
+Comparison ─▶ who is best at each price, reckoned here ─▶ a chart that only looks it up: no kernel, no network
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from toolkit.charts.colours import GREY, labels_of
 from toolkit.charts.frontiers import cost_scale, marked, powers
 from toolkit.charts.theme import INK, NAME_PIXELS, ROW_HEIGHT, WIDTH, altair_, finished, frame, sentence
 from toolkit.evaluation.estimates import Refusal
-from toolkit.evaluation.worth import Exchange, choice_of, usd
+from toolkit.evaluation.exchange import Exchange, choice_of, usd
 
 if TYPE_CHECKING:
     from toolkit.evaluation.comparison import Comparison
 
-PARAMETER = "worth"
+PARAMETER = "price"
 SLIDER = "An answer graded 1 instead of 0 is worth 10^x USD (move x)"
 PLANE, SHARES, HEIGHT = 310, 270, 220
 LINE_POINTS = 24
 
 
-def exchange(found: Comparison, *, worth: float | None = None) -> Any:
-    """Frontier with intervals, the share of draws in which each is best, and the value of each, at the slider's worth.
+def exchange(found: Comparison, *, price: float | None = None) -> Any:
+    """Frontier with intervals, the share of draws in which each is best, and the value of each, at the slider's price.
 
-    It begins at `worth` US dollars for a unit of quality, else where the choice turns. Where quality and cost cannot be
+    It begins at `price` US dollars for a unit of quality, else where the choice turns. Where quality and cost cannot be
     weighed against each other it is a sentence with the reason.
     """
     reckoned = found.exchange()
     if isinstance(reckoned, Refusal):
         return sentence(refused(reckoned))
-    return finished(panels(found, reckoned, worth=worth))
+    return finished(panels(found, reckoned, price=price))
 
 
 def refused(reason: Refusal) -> str:
@@ -41,15 +41,15 @@ def refused(reason: Refusal) -> str:
     return f"No slider of what quality is worth: {reason.reason}."
 
 
-def panels(found: Comparison, reckoned: Exchange, *, worth: float | None = None) -> Any:
+def panels(found: Comparison, reckoned: Exchange, *, price: float | None = None) -> Any:
     """The same as a part of a larger chart, without the theme."""
     altair = altair_()
-    exponents = np.round(np.log10(reckoned.worths), 6)
+    exponents = np.round(np.log10(reckoned.prices), 6)
     names = labels_of(reckoned.contenders)
     step = float(np.round(exponents[1] - exponents[0], 6))
     at = altair.param(
         name=PARAMETER,
-        value=float(exponents[_first(reckoned, worth)]),
+        value=float(exponents[_first(reckoned, price)]),
         bind=altair.binding_range(min=float(exponents[0]), max=float(exponents[-1]), step=step, name=SLIDER + " "),
     )
     chosen = f"abs(datum.x - {PARAMETER}) < {step / 2:g}"
@@ -82,7 +82,7 @@ def _plane(altair: Any, found: Comparison, grid: Any, chosen: str, looks: Any, l
     points = frame([{**vars(point), "name": names[point.contender]} for point in found.points])
     costs, qualities = (_domain(points[[name, f"{name}_low", f"{name}_high"]]) for name in ("cost", "quality"))
     scale = cost_scale(points[["cost", "cost_low", "cost_high"]].to_numpy().ravel())
-    axis = altair.Axis(tickCount=4, format="~g")
+    axis = altair.Axis(tickCount=4)
     if scale.to_dict().get("type") == "log":
         axis = altair.Axis(values=powers(*_ends(points[["cost_low", "cost_high"]].to_numpy())), format=",~r")
     else:
@@ -113,13 +113,13 @@ def _plane(altair: Any, found: Comparison, grid: Any, chosen: str, looks: Any, l
 
 
 def _shares(altair: Any, grid: Any, told: Any, chosen: str, looks: Any, plain: Any) -> Any:
-    scale, marks = altair.Scale(type="log", nice=False), powers(*_ends(grid.worth))
-    x = altair.X("worth:Q", title=WORTH, scale=scale, axis=altair.Axis(format=",~r", values=marks))
+    scale, marks = altair.Scale(type="log", nice=False), powers(*_ends(grid.price))
+    x = altair.X("price:Q", title=PRICE, scale=scale, axis=altair.Axis(format=",~r", values=marks))
     y = altair.Y("share:Q", title="share of draws in which it is best", axis=altair.Axis(format="%", tickCount=5),
                  scale=altair.Scale(domain=[0, 1]))  # fmt: skip
     tips = [
         altair.Tooltip("full", title="contender"),
-        altair.Tooltip("worth:Q", title="worth of a unit of quality (USD)", format=".3g"),
+        altair.Tooltip("price:Q", title="price of a unit of quality (USD)", format=".3g"),
         altair.Tooltip("share:Q", title="best in this share of draws", format=".0%"),
     ]
     lines = altair.Chart(grid).mark_line(strokeWidth=2).encode(x=x, y=y, color=plain["color"], detail="name:N")
@@ -134,8 +134,8 @@ def _values(altair: Any, grid: Any, chosen: str, looks: Any, names: Any) -> Any:
     base = altair.Chart(grid).transform_filter(chosen)
     y = altair.Y("name:N", title=None, sort=list(names.values()), axis=altair.Axis(labelLimit=NAME_PIXELS))
     loose = altair.Scale(zero=False, nice=True)
-    title = "value (USD a row) = worth × quality − cost, with its interval"
-    axis = altair.Axis(format="~g", tickCount=6)
+    title = "value (USD a row) = price of quality × quality − cost, with its interval"
+    axis = altair.Axis(tickCount=6)
     tips = [
         altair.Tooltip("full", title="contender"),
         altair.Tooltip("value:Q", title="value (USD a row)", format=".4g"),
@@ -155,28 +155,28 @@ def _values(altair: Any, grid: Any, chosen: str, looks: Any, names: Any) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------------------ helpers
-WORTH = "worth of a unit of quality (USD, log scale)"
+PRICE = "price of a unit of quality (USD, log scale)"
 
 
-def _first(reckoned: Exchange, worth: float | None) -> int:
+def _first(reckoned: Exchange, price: float | None) -> int:
     """Where the slider begins: nearest to the worth asked for, else at the middle of the first change of the choice."""
-    if worth is not None:
-        return int(np.abs(np.log10(reckoned.worths) - np.log10(worth)).argmin())
+    if price is not None:
+        return int(np.abs(np.log10(reckoned.prices) - np.log10(price)).argmin())
     turns = np.flatnonzero(np.diff(reckoned.best))
-    middle = len(reckoned.worths) // 2
+    middle = len(reckoned.prices) // 2
     return int(turns[np.abs(turns - middle).argmin()]) if len(turns) else middle
 
 
 def _grid(found: Comparison, reckoned: Exchange, exponents: Any, names: dict[str, str]) -> list[dict[str, Any]]:
     return [
         {
-            "x": float(exponents[row]), "worth": _short(worth), "name": names[name], "full": name,
+            "x": float(exponents[row]), "price": _short(price), "name": names[name], "full": name,
             "value": _short(reckoned.value[row, place]), "low": _short(reckoned.low[row, place]),
             "high": _short(reckoned.high[row, place]), "share": _short(reckoned.share[row, place]),
             "is_best": bool(reckoned.best[row] == place), "quality": _short(found.points[place].quality),
             "cost": _short(found.points[place].cost),
         }
-        for row, worth in enumerate(reckoned.worths)
+        for row, price in enumerate(reckoned.prices)
         for place, name in enumerate(reckoned.contenders)
     ]  # fmt: skip
 
@@ -190,9 +190,9 @@ def _told(reckoned: Exchange, exponents: Any, names: dict[str, str]) -> list[dic
         rows.append(
             {
                 "x": float(exponent),
-                "worth": _short(choice.worth),
+                "price": _short(choice.price),
                 "who": f"{names[choice.contender]} {said}",
-                "priced": f"where a unit of quality (grade 1 instead of 0) is worth {usd(choice.worth)} USD:",
+                "priced": f"where a unit of quality (grade 1 instead of 0) is worth {usd(choice.price)} USD:",
                 "lead": f"{lead}{names[choice.second]}; best in {100 * choice.share:.0f} % of {choice.draws:,} draws",
             }
         )
@@ -207,10 +207,10 @@ def _level_lines(found: Comparison, reckoned: Exchange, exponents: Any) -> Any:
     if floor > 0:
         costs = np.unique(np.concatenate([np.geomspace(floor / 2, high, LINE_POINTS), [high]]))
     rows = []
-    for row, (exponent, worth) in enumerate(zip(exponents, reckoned.worths, strict=True)):
+    for row, (exponent, price) in enumerate(zip(exponents, reckoned.prices, strict=True)):
         best = found.points[int(reckoned.best[row])]
         for cost in costs if floor > 0 else (low, high):
-            quality = best.quality + (cost - best.cost) / worth
+            quality = best.quality + (cost - best.cost) / price
             if -1 <= quality <= 2 or floor <= 0:
                 rows.append({"x": float(exponent), "cost": _short(cost), "quality": _short(quality)})
     return frame(rows)

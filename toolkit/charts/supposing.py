@@ -70,7 +70,7 @@ def _panel(altair: Any, known: Any, axis: str) -> Any:
         altair.Tooltip("difference:Q", title="more than what ran", format="+.4g"), "verdict",
     ]  # fmt: skip
     base = altair.Chart(rows)
-    x = altair.X("low:Q", title=axis, scale=scale, axis=altair.Axis(format="~g", tickCount=7))
+    x = altair.X("low:Q", title=axis, scale=scale, axis=altair.Axis(tickCount=7))
     layers = (
         altair.Chart(frame([{"past": float(known.past.mean())}]))
         .mark_rule(color=INK, strokeDash=[4, 3])

@@ -18,11 +18,12 @@ from toolkit.errors import RunError
 from toolkit.evaluation.changes import changed_rows
 from toolkit.evaluation.differences import ALL, Compared, differences_of, told, with_correction
 from toolkit.evaluation.estimates import Refusal
+from toolkit.evaluation.exchange import Choice, Exchange, choice_of, prices_between, valued
 from toolkit.evaluation.frontiers import Point, drawn_means, points_of
 from toolkit.evaluation.pairs import Difference
 from toolkit.evaluation.resampling import REPLICATES, Floats, percentiles
 from toolkit.evaluation.scored import MEASURES, Measure, Scored
-from toolkit.evaluation.worth import Choice, Exchange, choice_of, valued, worths_between
+from toolkit.evaluation.table import comparison_html, comparison_text
 
 INFERRED = "history knows differences alone, where answers are missing; replay each router, and compare the replays"
 
@@ -67,23 +68,23 @@ class Comparison:
 
         return DataFrame([vars(point) for point in self.points])
 
-    def exchange(self, worths: Floats | None = None) -> Exchange | Refusal:
+    def exchange(self, prices: Floats | None = None) -> Exchange | Refusal:
         """Who is best at each worth of quality (USD for one unit of it; of themselves about where the choice turns)."""
         if reason := self._unpriced():
             return Refusal("exchange", reason)
         quality, cost = (np.array([getattr(point, name) for point in self.points]) for name in ("quality", "cost"))
         drawn = {"drawn_quality": self.drawn["quality"], "drawn_cost": self.drawn["cost"]}
-        at = worths_between(quality, cost, **drawn) if worths is None else worths
-        return valued(self.scored.contenders, quality, cost, worths=at, level=self.level, **drawn)
+        at = prices_between(quality, cost, **drawn) if prices is None else prices
+        return valued(self.scored.contenders, quality, cost, prices=at, level=self.level, **drawn)
 
-    def best(self, *, worth: float) -> Choice:
+    def best(self, *, price: float) -> Choice:
         """Who is best where one unit of quality is worth so many US dollars, and how sure that is.
 
-        Raises RunError where the rows do not tell, with the reason; ValueError where the worth is not a number above 0.
+        Raises RunError where the rows do not tell, with the reason; ValueError where the price is not a number above 0.
         """
-        if not (np.isfinite(worth) and worth > 0):
-            raise ValueError(f"the worth of a unit of quality is a number of US dollars above 0, not {worth}")
-        found = self.exchange(np.array([worth], dtype=np.float64))
+        if not (np.isfinite(price) and price > 0):
+            raise ValueError(f"the worth of a unit of quality is a number of US dollars above 0, not {price}")
+        found = self.exchange(np.array([price], dtype=np.float64))
         if isinstance(found, Refusal):
             raise RunError(f"nobody can be told best: {found.reason}")
         return choice_of(found, 0)
@@ -92,14 +93,14 @@ class Comparison:
         """A DataFrame of the rows whose quality differs by more than `by` from the first contender's, losses first."""
         return changed_rows(self.scored, contender or self.scored.contenders[1], by)
 
-    def plot(self, *, worth: float | None = None) -> Any:
+    def plot(self, *, price: float | None = None) -> Any:
         """All of it in Altair: differences with their intervals, cost against quality, and who is best by a slider.
 
-        The slider, which needs no kernel, says what one unit of quality is worth; it begins at `worth` US dollars.
+        The slider, which needs no kernel, says what one unit of quality is worth; it begins at `price` US dollars.
         """
         from toolkit.charts import comparison
 
-        return comparison(self, worth=worth)
+        return comparison(self, price=price)
 
     def _margin(self, measure: str) -> float | None:
         return self.margin if measure == "quality" else None
@@ -125,9 +126,22 @@ class Comparison:
     def __repr__(self) -> str:
         return self.sentence
 
-    def _repr_html_(self) -> str:
-        from toolkit.evaluation.table import comparison_html
+    def _ipython_display_(self) -> None:
+        """The table, the chart with its slider, and the rows that changed; in a terminal the same in words."""
+        from IPython import get_ipython
+        from IPython.display import display
 
+        if getattr(get_ipython(), "kernel", None) is None:
+            print(comparison_text(self))
+            return
+        display({"text/plain": comparison_text(self), "text/html": self._repr_html_()}, raw=True)  # type: ignore[no-untyped-call]
+        display(self.plot())  # type: ignore[no-untyped-call]
+        if self.scored.row_ids is not None and self.scored.common.any():
+            from toolkit import changes
+
+            display(changes(self))  # type: ignore[no-untyped-call]
+
+    def _repr_html_(self) -> str:
         return comparison_html(self)
 
 

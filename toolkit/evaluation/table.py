@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from toolkit.evaluation.differences import ALL, Compared, told
 from toolkit.evaluation.estimates import Refusal
+from toolkit.evaluation.exchange import usd
 from toolkit.evaluation.pairs import Difference
-from toolkit.evaluation.worth import usd
 
 if TYPE_CHECKING:
     from toolkit.evaluation.comparison import Comparison
@@ -41,6 +41,16 @@ def comparison_html(found: Comparison) -> str:
     )
 
 
+def comparison_text(found: Comparison) -> str:
+    """The same for a terminal."""
+    lines = [found.sentence, rests_on(found)]
+    for each in found.differences[:MOST_LINES]:
+        named = each.contender if each.segment == ALL else f"{each.contender}, {each.segment}"
+        told_there = each.result.reason if isinstance(each.result, Refusal) else _numbers(each, found)
+        lines.append(f"  {named}, {UNITS[each.measure]}: {told_there}")
+    return "\n".join([*lines, *(f"note: {note}" for note in found.scored.notes)])
+
+
 def rests_on(found: Comparison) -> str:
     """How the table was made, in one sentence."""
     known = [each.result for each in found.differences if isinstance(each.result, Difference)]
@@ -60,6 +70,12 @@ def _line(each: Compared, found: Comparison) -> str:
         reason = f'<td style="{CELL};opacity:.85" colspan="{len(HEAD) - 2}">{escape(each.result.reason)}</td>'
         return f'<tr style="{LINE}">{"".join(_cell(cell) for cell in cells[:2])}{reason}</tr>'
     return f'<tr style="{LINE}">{"".join(_cell(cell) for cell in cells)}</tr>'
+
+
+def _numbers(each: Compared, found: Comparison) -> str:
+    value, interval, _, p, rows, test, more = _cells(each, found)
+    said = told(each, found.margin if each.measure == "quality" else None)["verdict"]
+    return f"{value} {interval}, {said} (p = {p}, {rows} rows, {test}){'; ' + more if more else ''}"
 
 
 def _cell(told_there: str) -> str:

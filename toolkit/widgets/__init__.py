@@ -1,10 +1,12 @@
-"""What notebooks show of the record: a run that is watched, its rows, one row in time.
+"""What notebooks show of the record: a run that is watched, its rows, one row in time, rows that changed.
 
 Nothing of it is needed to run anything, and it writes nothing. `toolkit.widgets.live` alone needs a kernel.
 """
 
 from __future__ import annotations
 
+from toolkit.widgets.compare import Changes as Changes
+from toolkit.widgets.compare import changes as changes
 from toolkit.widgets.live import Watch as Watch
 from toolkit.widgets.live import watch as watch
 from toolkit.widgets.reviewing import Reviewing as Reviewing
@@ -14,4 +16,6 @@ from toolkit.widgets.row import row_view as row_view
 from toolkit.widgets.standing import Standing as Standing
 from toolkit.widgets.standing import standing_of as standing_of
 
-__all__ = ["Reviewing", "RowView", "Standing", "Watch", "review", "row_view", "standing_of", "watch"]
+__all__ = [
+    "Changes", "Reviewing", "RowView", "Standing", "Watch", "changes", "review", "row_view", "standing_of", "watch",
+]  # fmt: skip

@@ -1,8 +1,8 @@
-"""Who is best once quality has a price: value = worth x quality - cost, in US dollars a row. Pure numpy.
+"""Who is best once quality has a price: value = price x quality - cost, in US dollars a row. Pure numpy.
 
-    means and bootstrap draws of quality and cost ─▶ valued, at each worth ─▶ value with interval, share of draws
+    means and bootstrap draws of quality and cost ─▶ valued, at each price ─▶ value with interval, share of draws
 
-The worth is what one unit of quality is worth: an answer graded 1 instead of 0. Dear contenders win where it is high,
+The price is what one unit of quality is worth: an answer graded 1 instead of 0. Dear contenders win where it is high,
 cheap ones where it is low; in between lie the prices at which the choice turns (the net benefit of health economics,
 Stinnett & Mullahy 1998, and its acceptability curves, van Hout et al. 1994).
 """
@@ -26,14 +26,14 @@ ALIKE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Exchange:
-    """k contenders at g worths: value, its interval and the share of draws in which each is best, (g, k) each.
+    """k contenders at g prices: value, its interval and the share of draws in which each is best, (g, k) each.
 
-    `worths` (g,) are US dollars for one unit of quality; `value`, `low` and `high` US dollars a row. `gain` (g,) is how
+    `prices` (g,) are US dollars for one unit of quality; `value`, `low` and `high` US dollars a row. `gain` (g,) is how
     much more the best has than the next, with its paired interval. `best` and `second` (g,) are places of contenders.
     """
 
     contenders: tuple[str, ...]
-    worths: Floats
+    prices: Floats
     value: Floats
     low: Floats
     high: Floats
@@ -49,12 +49,12 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Choice:
-    """The best contender where one unit of quality is worth `worth` US dollars. Numbers are US dollars a row.
+    """The best contender where one unit of quality is worth `price` US dollars. Numbers are US dollars a row.
 
     `gain` is what it has more than the `second`, `share` in which part of the draws of the rows it is the best.
     """
 
-    worth: float
+    price: float
     contender: str
     second: str
     value: float
@@ -65,6 +65,11 @@ class Choice:
     draws: int
 
     @property
+    def rate(self) -> float:
+        """The same price as routers take it, the quality that a US dollar must buy: `Learned(…, worth=choice.rate)`."""
+        return 1 / self.price
+
+    @property
     def is_sure(self) -> bool:
         """Whether the interval of its lead over the next leaves out nothing at all."""
         return self.gain_low > 0
@@ -73,38 +78,38 @@ class Choice:
         lead = f"{usd(self.gain)} USD a row [{usd(self.gain_low)}, {usd(self.gain_high)}] ahead of {self.second}"
         shared = f"the best in {100 * self.share:.0f} % of {self.draws:,} draws of the rows"
         said = "is best" if self.is_sure else "looks best, though not surely"
-        priced = f"Where an answer graded 1 instead of 0 is worth {usd(self.worth)} USD"
+        priced = f"Where an answer graded 1 instead of 0 is worth {usd(self.price)} USD"
         return f"{priced}, {self.contender} {said}: {lead}, {shared}."
 
 
 def valued(
     contenders: tuple[str, ...], quality: Floats, cost: Floats, *, drawn_quality: Floats, drawn_cost: Floats,
-    worths: Floats, level: float = 0.95,
+    prices: Floats, level: float = 0.95,
 ) -> Exchange:  # fmt: skip
-    """What each is worth, by means (k,) and draws (r, k) of quality and cost, at each of `worths` (g,)."""
-    value = worths[:, None] * quality - cost
+    """What each is worth, by means (k,) and draws (r, k) of quality and cost, at each of `prices` (g,)."""
+    value = prices[:, None] * quality - cost
     order = np.argsort(-value, axis=1, kind="stable")
     best, second = order[:, 0], order[:, min(1, len(contenders) - 1)]
     ends, shares, leads = [], [], []
-    for place, worth in enumerate(worths):
-        drawn = worth * drawn_quality - drawn_cost
+    for place, price in enumerate(prices):
+        drawn = price * drawn_quality - drawn_cost
         ends.append([percentiles(column, level=level) for column in drawn.T])
         shares.append(_shares(drawn))
         leads.append(percentiles(drawn[:, best[place]] - drawn[:, second[place]], level=level))
     low, high = np.moveaxis(np.array(ends, dtype=np.float64), 2, 0)
     gain_low, gain_high = np.array(leads, dtype=np.float64).T
-    at = np.arange(len(worths))
+    at = np.arange(len(prices))
     return Exchange(
-        contenders, worths, value, low, high, np.array(shares), best, second,
+        contenders, prices, value, low, high, np.array(shares), best, second,
         value[at, best] - value[at, second], gain_low, gain_high, len(drawn_quality), level,
     )  # fmt: skip
 
 
 def choice_of(found: Exchange, place: int) -> Choice:
-    """Who is best at one of its worths."""
+    """Who is best at one of its prices."""
     best, second = int(found.best[place]), int(found.second[place])
     return Choice(
-        worth=float(found.worths[place]),
+        price=float(found.prices[place]),
         contender=found.contenders[best],
         second=found.contenders[second],
         value=float(found.value[place, best]),
@@ -116,18 +121,18 @@ def choice_of(found: Exchange, place: int) -> Choice:
     )
 
 
-def worths_between(quality: Floats, cost: Floats, *, drawn_quality: Floats, drawn_cost: Floats) -> Floats:
-    """(g,) worths to look at, evenly spaced in their logarithm: beyond all points where the choice turns.
+def prices_between(quality: Floats, cost: Floats, *, drawn_quality: Floats, drawn_cost: Floats) -> Floats:
+    """(g,) prices to look at, evenly spaced in their logarithm: beyond all points where the choice turns.
 
     Means (k,) and draws (r, k). Where no choice turns (one is both cheaper and better than all), about what a unit of
     quality costs now. Raises ValueError where nobody costs anything.
     """
-    turning = turning_worths(quality[None], cost[None])
+    turning = turning_prices(quality[None], cost[None])
     if not len(turning):
         if not (paid := float(np.abs(cost).mean())):
             raise ValueError("no contender costs anything")
         turning = np.array([paid / max(float(np.abs(quality).mean()), 0.01)])
-    drawn = turning_worths(drawn_quality, drawn_cost)
+    drawn = turning_prices(drawn_quality, drawn_cost)
     ends = (*np.quantile(drawn, [0.05, 0.95]), turning.min(), turning.max()) if len(drawn) else tuple(turning)
     low, high = (math.log10(end) for end in (min(ends), max(ends)))
     centre = (low + high) / 2
@@ -139,8 +144,8 @@ def worths_between(quality: Floats, cost: Floats, *, drawn_quality: Floats, draw
     return np.asarray(10.0 ** (low + width * np.arange(count)), dtype=np.float64)
 
 
-def turning_worths(quality: Floats, cost: Floats) -> Floats:
-    """The worths at which one of a pair becomes better than the other, over draws (r, k) of their means."""
+def turning_prices(quality: Floats, cost: Floats) -> Floats:
+    """The prices at which one of a pair becomes better than the other, over draws (r, k) of their means."""
     one, other = np.triu_indices(quality.shape[1], 1)
     better, dearer = quality[:, one] - quality[:, other], cost[:, one] - cost[:, other]
     turns = (better * dearer > 0) & (np.abs(better) > ALIKE)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from toolkit.errors import RunError
 from toolkit.evaluation.comparison import Comparison, compared
 from toolkit.evaluation.estimates import Refusal
+from toolkit.evaluation.exchange import Exchange, prices_between, usd, valued
 from toolkit.evaluation.scored import Scored
-from toolkit.evaluation.worth import Exchange, usd, valued, worths_between
 
 
 def found(quality: tuple[float, ...], cost: tuple[float, ...], *, n: int = 400, seed: int = 0) -> Comparison:
@@ -32,17 +32,18 @@ def test_the_cheap_one_is_best_where_quality_is_worth_little_and_the_good_one_wh
     comparison = found((0.5, 0.9), (0.001, 0.01))
     exchange = reckoned(comparison)
     assert (exchange.best[0], exchange.best[-1]) == (0, 1)
-    assert comparison.best(worth=0.001).contender == "a"
-    assert comparison.best(worth=1.0).contender == "b"
+    assert comparison.best(price=0.001).contender == "a"
+    assert comparison.best(price=1.0).contender == "b"
 
 
 def test_the_choice_turns_where_the_dollars_more_are_worth_the_quality_more() -> None:
     comparison = found((0.5, 0.9), (0.001, 0.01))
     a, b = comparison.points
     turns_at = (b.cost - a.cost) / (b.quality - a.quality)
-    assert comparison.best(worth=0.99 * turns_at).contender == "a"
-    assert comparison.best(worth=1.01 * turns_at).contender == "b"
-    assert not comparison.best(worth=1.01 * turns_at).is_sure
+    assert comparison.best(price=0.99 * turns_at).contender == "a"
+    assert comparison.best(price=1.01 * turns_at).contender == "b"
+    assert not comparison.best(price=1.01 * turns_at).is_sure
+    assert comparison.best(price=0.05).rate == pytest.approx(20)
 
 
 def test_who_is_cheaper_and_better_is_best_at_every_worth() -> None:
@@ -54,7 +55,7 @@ def test_who_is_cheaper_and_better_is_best_at_every_worth() -> None:
 def test_the_value_is_worth_times_quality_less_cost_and_its_interval_holds_it() -> None:
     exchange = reckoned(found((0.5, 0.7, 0.9), (0.001, 0.004, 0.01)))
     assert exchange.value[0] == pytest.approx(
-        [exchange.worths[0] * p.quality - p.cost for p in found((0.5, 0.7, 0.9), (0.001, 0.004, 0.01)).points]
+        [exchange.prices[0] * p.quality - p.cost for p in found((0.5, 0.7, 0.9), (0.001, 0.004, 0.01)).points]
     )
     assert ((exchange.low <= exchange.value) & (exchange.value <= exchange.high)).all()
 
@@ -62,14 +63,14 @@ def test_the_value_is_worth_times_quality_less_cost_and_its_interval_holds_it() 
 def test_two_that_are_alike_share_the_draws() -> None:
     right = (np.random.default_rng(1).random(200) < 0.7).astype(np.float64)
     scored = Scored(("a", "b"), np.column_stack([right, right]), np.full((200, 2), 0.01))
-    choice = compared(scored).best(worth=1.0)
+    choice = compared(scored).best(price=1.0)
     assert choice.share == pytest.approx(0.5)
     assert not choice.is_sure and "though not surely" in str(choice)
 
 
 def test_the_share_of_draws_is_near_the_chance_that_it_is_better() -> None:
     """Where both cost the same and are equally good, each is the best in half of the draws, over many tables."""
-    shares = [found((0.6, 0.6), (0.01, 0.01), n=100, seed=seed).best(worth=10.0) for seed in range(60)]
+    shares = [found((0.6, 0.6), (0.01, 0.01), n=100, seed=seed).best(price=10.0) for seed in range(60)]
     first = [each.share if each.contender == "a" else 1 - each.share for each in shares]
     assert 0.4 < float(np.mean(first)) < 0.6
     assert np.mean([each.is_sure for each in shares]) <= 0.2
@@ -81,14 +82,14 @@ def test_the_share_of_draws_is_near_the_chance_that_it_is_better() -> None:
     st.floats(1e-3, 1e3),
 )
 def test_the_best_has_the_highest_value_and_shares_add_up(
-    quality: list[float], cost: list[float], worth: float
+    quality: list[float], cost: list[float], price: float
 ) -> None:
     k = len(quality)
     q, c = np.array(quality), np.array(cost[:k])
     rng = np.random.default_rng(0)
     drawn = q + rng.normal(0, 0.01, (50, k)), c + rng.normal(0, 0.01, (50, k))
     names = tuple(map(str, range(k)))
-    exchange = valued(names, q, c, drawn_quality=drawn[0], drawn_cost=drawn[1], worths=np.array([worth]))
+    exchange = valued(names, q, c, drawn_quality=drawn[0], drawn_cost=drawn[1], prices=np.array([price]))
     assert exchange.value[0, exchange.best[0]] == exchange.value[0].max()
     assert exchange.share.sum() == pytest.approx(1)
     assert (exchange.gain >= 0).all()
@@ -97,11 +98,11 @@ def test_the_best_has_the_highest_value_and_shares_add_up(
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(1e-7, 1e3)), min_size=2, max_size=40))
 def test_the_worths_are_few_rising_and_evenly_spaced_whatever_the_data(points: list[tuple[float, float]]) -> None:
     quality, cost = (np.array([point[axis] for point in points]) for axis in (0, 1))
-    worths = worths_between(quality, cost, drawn_quality=quality[None], drawn_cost=cost[None])
-    steps = np.diff(np.log10(worths))
-    assert 11 <= len(worths) <= 91
-    assert np.isfinite(worths).all()
-    assert (worths > 0).all()
+    prices = prices_between(quality, cost, drawn_quality=quality[None], drawn_cost=cost[None])
+    steps = np.diff(np.log10(prices))
+    assert 11 <= len(prices) <= 91
+    assert np.isfinite(prices).all()
+    assert (prices > 0).all()
     assert steps == pytest.approx(float(steps[0]))
 
 
@@ -120,13 +121,13 @@ def test_what_cannot_be_weighed_is_refused_with_its_reason(scored: Scored, why: 
     refusal = comparison.exchange()
     assert isinstance(refusal, Refusal) and why in refusal.reason
     with pytest.raises(RunError, match=r"nobody can be told best"):
-        comparison.best(worth=1.0)
+        comparison.best(price=1.0)
 
 
-@pytest.mark.parametrize("worth", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_worth_that_is_no_number_above_zero_is_told(worth: float) -> None:
+@pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_price_that_is_no_number_above_zero_is_told(price: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
-        found((0.5, 0.9), (0.001, 0.01)).best(worth=worth)
+        found((0.5, 0.9), (0.001, 0.01)).best(price=price)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""Comparing in a notebook, as an analyst does it: look, move the slider, open a row that changed; in light and dark."""
+
+from __future__ import annotations
+
+from tests.browser.laboratory import Laboratory
+from tests.browser.walking import Visit
+
+CELLS = (
+    """
+import tempfile
+import toolkit as tk
+from toolkit.evaluation.quality import grade_run
+from toolkit.examples.support import FLEET, REQUESTS
+from toolkit.examples.support.workflow import triage
+from toolkit.grading import Exact
+
+home = tempfile.mkdtemp()
+desk = tk.Workflow("desk", [triage], policy=tk.Once())
+rows = f"select * from '{REQUESTS}' where split = 'test'"
+named = {"keywords": tk.Fixed("small"), "linear": tk.Fixed("large")}
+runs = {name: desk.with_routes(route).start(rows, tk.Fleet.load(FLEET), home=home) for name, route in named.items()}
+for run in runs.values():
+    run.wait(show=False)
+    grade_run(home, run.id, {"triage": [Exact("intent", of="intent")]})
+""",
+    'found = tk.compare(runs, step="triage", quality="Exact")\nfound',
+)
+SLIDER = "input[type=range]"
+
+
+def move(visit: Visit, place: str) -> str:
+    """Move the slider to one of its ends; what the chart says then."""
+    visit.page.locator(SLIDER).evaluate(
+        f"slider => {{ slider.value = slider.{place}; slider.dispatchEvent(new Event('input')) }}"
+    )
+    visit.page.wait_for_timeout(500)
+    return visit.page.locator(".vega-embed svg").inner_text()
+
+
+def test_the_slider_moves_the_choice_and_a_row_that_changed_opens_in_both_runs(lab: Laboratory, visit: Visit) -> None:
+    lab.write("compare", CELLS)
+    notebook = lab.open(visit, "compare")
+    notebook.run()
+    visit.page.locator(SLIDER).wait_for()
+    cheap, dear = move(visit, "min"), move(visit, "max")
+    assert "keywords is best" in cheap and "keywords is best" not in dear
+    assert "linear" in dear.split("where a unit of quality")[0]
+    visit.page.locator(".tk-list [data-row]").first.click()
+    visit.page.locator(".tk-row svg").nth(1).wait_for()
+    for theme in ("light", "dark"):
+        notebook.theme(theme)
+        visit.resize(1280, 2400)
+        visit.page.locator(".tk-list").first.scroll_into_view_if_needed()
+        visit.photograph(f"compare_{theme}")
+    assert visit.refused == []
+    assert visit.errors == []
