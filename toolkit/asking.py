@@ -40,6 +40,7 @@ from toolkit.records import (
 )
 from toolkit.redaction import Redactor
 from toolkit.spending import Purse
+from toolkit.steering import Held, Steering
 from toolkit.trails import Flying, Losers, Served, Trail, chance_seed, total_cost
 
 MOST_ATTEMPTS = 64
@@ -52,9 +53,9 @@ async def _sure() -> None:
 class Asker:
     """Answers questions for one run, out of what has been answered before or by asking.
 
-    What a request holds that is to be redacted is so before anybody is asked and before its key is made. Once `stop` is
-    set, whatever is under way raises Stopped before its next attempt. `clock` gives monotonic seconds. Nothing
-    is sent whose worst case `budgets` cannot hold. While the run
+    What a request holds that is to be redacted is so before anybody is asked and before its key is made. While
+    `steering` is paused no attempt begins; once it is to stop, whatever is under way raises Stopped before its next
+    attempt. `clock` gives monotonic seconds. Nothing is sent whose worst case `budgets` cannot hold. While the run
     `is_shared`, other processes answer too: the record is looked at for each question. Before each attempt it is made
     `sure` that this process still works on the run.
     """
@@ -67,7 +68,7 @@ class Asker:
         *,
         seed: int = 0,
         fresh: bool = False,
-        stop: asyncio.Event | None = None,
+        steering: Steering | None = None,
         clock: Callable[[], float] = time.perf_counter,
         is_shared: Callable[[], bool] = lambda: False,
         sure: Callable[[], Awaitable[None]] = _sure,
@@ -78,14 +79,14 @@ class Asker:
         self.recorder = recorder
         self.redactor = redactor
         self.journal = recorder.journal
-        stop = stop or asyncio.Event()
-        self._attempter = Attempter(fleet, redactor, stop=stop, clock=clock, ask=self.ask, journal=self.journal)
+        self.steering = steering = steering or Steering()
+        self._attempter = Attempter(fleet, redactor, steering=steering, clock=clock, ask=self.ask, journal=self.journal)
         self._chooser = Chooser(self._attempter, clock=clock)
         self._marker = Marker(recorder, redactor)
         self.purse: Purse | None = None
         if budgets is not None:
             pause, tally = self._attempter.pause, self.tally
-            self.purse = Purse(budgets, fleet, recorder, tally=tally, holder=holder, stop=stop, pause=pause)
+            self.purse = Purse(budgets, fleet, recorder, tally=tally, holder=holder, stop=steering.stop, pause=pause)
         self._attempter.purse = self.purse
         self._losers = Losers(max((spec.timeout_seconds for spec in fleet.specs.values()), default=0.0))
         self._served = Served()
@@ -206,6 +207,7 @@ class Asker:
             return failed
         hashed = self.recorder.request(body)
         trail = Trail(question, key, hashed, started, decision, decision_id=new_id(), routing=tuple(asked))
+        trail.paused_seconds = self.steering.paused_seconds
         self.recorder.decision(trail.decision_id or "", place, decision, trail.request_hash, inputs=question.sources)
         answer = await self._walk(trail, random.Random(seed))
         self.keep(answer)
@@ -215,6 +217,7 @@ class Asker:
         """The reply to what a router or a grader asks, with its value as it was read. Raises what kept it away."""
         question = replace(question, request=self.redactor.request(question.request))
         trail = Trail(question, "", "", self._clock(), decision)
+        trail.paused_seconds = self.steering.paused_seconds
         try:
             answer = await self._walk(trail, random.Random(chance_seed(self._seed, question.place)))
         finally:
@@ -257,7 +260,7 @@ class Asker:
             attempts=tuple(trail.attempts),
             in_flight=trail.in_flight,
             persons=self.fleet.persons,
-            now=self._clock() - trail.started,
+            now=self._clock() - trail.started - self.steering.paused_seconds + trail.paused_seconds,
             spent_usd=trail.known_usd,
             draw=trail.draw(chance),
             windows=self._windows,
@@ -270,11 +273,19 @@ class Asker:
     async def _try(self, trail: Trail, flying: Flying) -> None:
         """An attempt, and its record with the request as it was sent."""
         question, move, gone = trail.question, flying.move, None
+        await self.steering.clear()
         await self._sure()
         began = self._clock()
         try:
             async with asyncio.timeout(move.within):
                 attempt, sent = await self._attempter.attempt(question, flying)
+        except Held:
+            if self.purse is not None:
+                self.purse.release(flying.id, sent=False)
+            await self.steering.clear()
+            flying.begin_again(at=self._clock())
+            await self._try(trail, flying)
+            return
         except OverBudget as denial:
             trail.denied[move.model] = denial
             return

@@ -28,6 +28,7 @@ from toolkit.redaction import Redactor
 from toolkit.routing.router import ModelFacts
 from toolkit.sending import Sender
 from toolkit.spending import Purse
+from toolkit.steering import Held, Steering
 from toolkit.tool_turns import TurnOutput
 from toolkit.trails import Flying
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Attempter:
-    """Asks the members of a fleet for one run. Once `stop` is set, nothing more is sent: Stopped is raised instead.
+    """Asks the members of a fleet for one run. Once it is to stop, nothing more is sent: Stopped is raised instead.
 
     What a model says, and what an error tells, goes through the redactor before it is read. `ask` answers what a
     fitting strategy asks on the way.
@@ -47,7 +48,7 @@ class Attempter:
         fleet: Fleet,
         redactor: Redactor,
         *,
-        stop: asyncio.Event,
+        steering: Steering,
         clock: Callable[[], float],
         ask: Ask = unasked,
         journal: Journal | None = None,
@@ -56,10 +57,11 @@ class Attempter:
         self.purse: Purse | None = None
         self._fleet = fleet
         self._redactor = redactor
-        self._stop = stop
+        self._steering = steering
+        self._stop = steering.stop
         self._clock = clock
         self._fitter = Fitter(fleet, ask)
-        self._sender = Sender(fleet, journal=journal, stop=stop, clock=clock, heard=self._fitter.heard)
+        self._sender = Sender(fleet, journal=journal, steering=steering, clock=clock, heard=self._fitter.heard)
 
     async def attempt(self, question: Question, flying: Flying) -> tuple[Attempt, Request]:
         """The attempt, and the request as it went out: shortened to fit, or with the answer that is to be repaired.
@@ -119,12 +121,14 @@ class Attempter:
         return self._sender.opens_in(names)
 
     async def pause(self, seconds: float) -> None:
-        """Wait, unless the run is stopped meanwhile. Raises Stopped."""
+        """Wait, unless the run is stopped meanwhile. Raises Stopped, and Held where it is paused by then."""
         if seconds > 0 and not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), seconds)
         if self._stop.is_set():
             raise Stopped("the run was cancelled")
+        if self._steering.is_paused:
+            raise Held
 
     async def close(self) -> None:
         """Tell other processes what is to be told, and close the clients."""

@@ -5,7 +5,6 @@ rows, workflow, fleet, settings ─▶ checks ─▶ the run's record ─▶ row
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +23,7 @@ from toolkit.records import Run, RunStatus, now
 from toolkit.rows import Rows, open_rows
 from toolkit.settings import Settings
 from toolkit.spending import check_prices
+from toolkit.steering import Steering
 from toolkit.workflow import Workflow
 
 
@@ -41,7 +41,7 @@ class Begun:
     before: RunStatus | None = None
 
 
-def begin(workflow: Workflow, rows: Any, *, fleet: Fleet, settings: Settings, stop: asyncio.Event) -> Begun:
+def begin(workflow: Workflow, rows: Any, *, fleet: Fleet, settings: Settings, steering: Steering) -> Begun:
     """Raises a SetupError where nothing could run, without what is redacted."""
     at_first = Discretion.of(replace(settings, content=""))
     with discreet(at_first.redactor(fleet, key=secrets.token_bytes(32))):
@@ -67,7 +67,7 @@ def begin(workflow: Workflow, rows: Any, *, fleet: Fleet, settings: Settings, st
             run = replace(run, settings={**run.settings, "budget": repr(budgets) if budgets else None})
         journal.write(*(entries.price_entry(*listed, noted_at=now()) for listed in fleet.prices.entries()))
         recorder = Recorder.of(journal, content=discretion.content, key=key)
-        holding = Holding(journal, run, stop=stop).enter()
+        holding = Holding(journal, run, steering=steering).enter(is_part=len(settings.parts) == 1)
         if budgets is not None:
             opened(journal, budgets, run_id=run.id, continued=known is not None)
     except BaseException:
@@ -81,7 +81,7 @@ def begin(workflow: Workflow, rows: Any, *, fleet: Fleet, settings: Settings, st
         redactor,
         seed=run.seed,
         fresh=bool(run.settings.get("fresh")),
-        stop=stop,
+        steering=steering,
         is_shared=lambda: holding.is_shared,
         sure=holding.sure,
         budgets=budgets,

@@ -16,29 +16,33 @@ from datetime import datetime
 
 from toolkit.errors import Stopped
 from toolkit.ledger import Journal
-from toolkit.ledger.writing import claims, holders
+from toolkit.ledger.writing import claims, holders, wishes
 from toolkit.ledger.writing.claims import END, Taken, Whose
 from toolkit.ledger.writing.transaction import Transaction
 from toolkit.records import RowStatus, Run, RunStatus, now
+from toolkit.steering import Steering
 
 LOOK_SECONDS = 0.25
 """How often is looked whether others are through with what they have."""
+LISTEN_SECONDS = 1.0
+"""How often is looked whether somebody wishes that the run pauses, goes on or stops."""
 
 
 class Holding:
-    """A run, held by this process until it leaves. `stop` ends all waiting, by Stopped.
+    """A run, held by this process until it leaves. `steering` hears what is wished of it, and ends all waiting.
 
     `left` are the rows that had failed, or were parked, when it was entered, and when they had. `others` is how many
     other processes work on it; `is_shared` tells whether any did meanwhile.
     """
 
-    def __init__(self, journal: Journal, run: Run, *, stop: asyncio.Event | None = None) -> None:
+    def __init__(self, journal: Journal, run: Run, *, steering: Steering | None = None) -> None:
         self.run = run
         self.left: Mapping[str, datetime] = {}
         self.others = 0
         self.is_shared = False
         self._journal = journal
-        self._stop = stop or asyncio.Event()
+        self._steering = steering or Steering()
+        self._stop = self._steering.stop
         self._holder = holders.begun(run.id)
         self._unfinished: set[str] = set()
         self._finished: list[str] = []
@@ -51,10 +55,18 @@ class Holding:
         """The id under which others know this process's hold."""
         return self._holder.id
 
-    def enter(self) -> Holding:
-        """Put the run on record, and the hold on it; what was written to the journal before is durable then."""
-        self.left = self._journal.decided(lambda t: claims.enter(t, self._holder, run=self.run, at=time.time()))
+    def enter(self, *, is_part: bool = False) -> Holding:
+        """Put the run on record, and the hold on it; what was written to the journal before is durable then.
+
+        A part of a run that others began does as was wished of the whole. Raises RunError where it is being cancelled.
+        """
+        entered = self._journal.decided(
+            lambda t: claims.enter(t, self._holder, run=self.run, at=time.time(), is_part=is_part)
+        )
+        self.left = entered.left
+        self._steering.hear(entered.wish)
         self._journal.repeat(self._beat, seconds=holders.BEAT_SECONDS)
+        self._journal.repeat(self._listen, seconds=LISTEN_SECONDS)
         return self
 
     async def take(
@@ -161,6 +173,11 @@ class Holding:
         self._beaten_at = time.time()
         if slept > holders.EXPIRES_SECONDS / 2:  # the machine slept, or its clock was set: others are to beat first
             self._patient_until = time.time() + 2 * holders.BEAT_SECONDS
+
+    def _listen(self, transaction: Transaction) -> None:
+        """Hear what is wished of the run."""
+        if not self._has_left:
+            self._steering.hear(wishes.wished(transaction, self.run.id))
 
     def _judged_at(self) -> float:
         """The time by which others are judged; while we are patient, nobody is."""

@@ -136,6 +136,7 @@ class Dataflow:
                 self._asker.keep(answer)
             return answer
         readers, run = self._answering.readers, self._run
+        await self._asker.steering.clear()
         values = revived(self.workflow, step, inputs, state=state, readers=readers, run=run)
         work = replace(work, inputs=inputs, values=values, sources=sources(step, known), began=time.perf_counter())
         return await self._answering.answer(work)

@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from toolkit.records import Event, RowRecord, RowStatus, now
 from toolkit.rows import Fields, Rows
 from toolkit.rowstate import row_record
 from toolkit.settings import Settings
+from toolkit.steering import Steering
 from toolkit.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -53,13 +54,14 @@ class Feed:
     """A run's rows through its dataflow; one table, once."""
 
     def __init__(
-        self, flow: Dataflow, holding: Holding, *, settings: Settings, progress: Progress, stop: asyncio.Event
+        self, flow: Dataflow, holding: Holding, *, settings: Settings, progress: Progress, steering: Steering
     ) -> None:
         self._flow = flow
         self._holding = holding
         self._settings = settings
         self._progress = progress
-        self._stop = stop
+        self._steering = steering
+        self._stop = steering.stop
         self._journal = flow.journal
         self._left = dict(holding.left) | {row.row_id: row.ended_at for row in settings.again}
         self._done = {row for row in self._journal.row_statuses(holding.run.id) if row not in self._left}
@@ -90,6 +92,8 @@ class Feed:
             async for row in ours:
                 await slots.acquire()
                 await self._journal.room()
+                with suppress(Stopped):
+                    await self._steering.clear()
                 if self._is_over():
                     break
                 task = asyncio.create_task(self._one(row, slots))

@@ -35,7 +35,8 @@ def line(progress: Progress) -> str:
     """The progress in one line of text."""
     p = progress
     total = f"/{p.total:,}" if p.total is not None else ""
-    parts = [f"{p.done:,}{total} rows", f"{p.in_flight} in flight"]
+    parts = ["paused"] if p.is_paused else []
+    parts += [f"{p.done:,}{total} rows", f"{p.in_flight} in flight"]
     if p.parked:
         parts.append(f"{p.parked:,} parked")
     if p.failed:

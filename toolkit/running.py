@@ -23,10 +23,12 @@ from toolkit.errors import Stopped
 from toolkit.feeding import Feed
 from toolkit.fleet import Fleet
 from toolkit.ledger import History
-from toolkit.loop import submit
+from toolkit.ledger.writing.wishes import Wish
+from toolkit.loop import running_loop, submit
 from toolkit.questions import Tally
 from toolkit.records import Answer, Event, Json, Run, RunStatus, now
 from toolkit.settings import Settings, settings_of
+from toolkit.steering import Steering, steer
 from toolkit.steps import About
 from toolkit.workflow import Workflow
 
@@ -52,10 +54,15 @@ class Progress:
     tally: Tally = field(default_factory=Tally)
     began: float = field(default_factory=time.monotonic)
     ended: float | None = None
+    steering: Steering = field(default_factory=Steering)
 
     @property
     def done(self) -> int:
         return self.answered + self.parked + self.failed + self.set_aside + self.before + self.elsewhere
+
+    @property
+    def is_paused(self) -> bool:
+        return self.ended is None and self.steering.is_paused
 
     @property
     def seconds(self) -> float:
@@ -80,15 +87,15 @@ class Running:
     """
 
     def __init__(
-        self, run: Run, workflow: Workflow, settings: Settings, *, stop: asyncio.Event, fleet: Fleet | None = None
+        self, run: Run, workflow: Workflow, settings: Settings, *, steering: Steering, fleet: Fleet | None = None
     ) -> None:
         self.run = run
         self.workflow = workflow
         self.fleet = fleet
         self.settings = settings
-        self.progress = Progress(total=len(settings.again) or run.rows_total)
+        self.progress = Progress(total=len(settings.again) or run.rows_total, steering=steering)
         self.stopped = ""
-        self._stop = stop
+        self.steering = steering
         self._future: Future[None] | None = None
 
     @property
@@ -124,10 +131,26 @@ class Running:
         return self
 
     def cancel(self) -> None:
-        """Stop between attempts: no further row starts, and the run stays resumable."""
-        from toolkit.loop import running_loop
+        """Stop between attempts: no further row starts, and the run stays resumable.
 
-        running_loop().call_soon_threadsafe(self._stop.set)
+        Other processes at the run go on: `steering.steer(home, run_id, "cancel")` stops them all.
+        """
+        running_loop().call_soon_threadsafe(self.steering.stop.set)
+
+    def pause(self) -> None:
+        """No further row, step or attempt begins in any process at the run until `go_on`; what is under way ends.
+
+        Raises RunError where the run is over.
+        """
+        self._steer("pause")
+
+    def go_on(self) -> None:
+        """Go on after `pause`. Raises RunError where the run is over."""
+        self._steer(None)
+
+    def _steer(self, wish: Wish | None) -> None:
+        steer(self.settings.home, self.id, wish)
+        self.steering.hear(wish)
 
     def sql(self, query: str, params: Any = None) -> Table:
         """The answer of a query in which every table and view shows this run alone (`run.history.sql`: all runs)."""
@@ -169,9 +192,9 @@ def start(
     are no rows.
     """
     settings = settings or settings_of(options)
-    stop = asyncio.Event()
-    begun = begin(workflow, rows, fleet=fleet, settings=settings, stop=stop)
-    running = Running(begun.run, workflow, settings, stop=stop, fleet=fleet)
+    steering = Steering()
+    begun = begin(workflow, rows, fleet=fleet, settings=settings, steering=steering)
+    running = Running(begun.run, workflow, settings, steering=steering, fleet=fleet)
     running._future = submit(_execute(running, begun, wrap))
     return running
 
@@ -180,7 +203,7 @@ def start(
 async def _execute(running: Running, begun: Begun, wrap: Wrap) -> None:
     """Raises what ended the run, without what is redacted."""
     run, asker, settings, holding = begun.run, begun.asker, running.settings, begun.holding
-    progress, stop = running.progress, running._stop
+    progress, stop = running.progress, running.steering.stop
     progress.tally = asker.tally
     about = About(run.id, BATCH_ROW, run.workflow, run.settings)
     flow = Dataflow(running.workflow, asker, about, wrap=wrap, turn=holding.turn)
@@ -188,7 +211,7 @@ async def _execute(running: Running, begun: Begun, wrap: Wrap) -> None:
     with discreet(asker.redactor):
         try:
             if "rows" in settings.parts:
-                feed = Feed(flow, holding, settings=settings, progress=progress, stop=stop)
+                feed = Feed(flow, holding, settings=settings, progress=progress, steering=running.steering)
                 await feed.rows(begun.rows)
             if "end" in settings.parts and not stop.is_set() and await holding.is_ours_to_end():
                 await _reduce(flow, run)

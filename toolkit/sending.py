@@ -23,6 +23,7 @@ from toolkit.policies import Fallback, Joined
 from toolkit.questions import Question
 from toolkit.records import Reply, Request
 from toolkit.routing.router import ModelFacts, RoutingFacts, judged
+from toolkit.steering import Held, Steering
 from toolkit.tokens import ESTIMATE, prompt_tokens
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ Heard = Callable[[ModelSpec, Request, Reply | CallError], object]
 
 
 class Sender:
-    """Sends to the members of a fleet for one run. Once `stop` is set, nothing more is sent: Stopped is raised instead.
+    """Sends to the members of a fleet for one run. Once it is to stop, nothing more is sent: Stopped is raised instead;
+    while it is paused, Held is.
 
     With a journal, what a model takes and whether it is well is shared with all processes that have it open. `heard`
     is told what came of every call.
@@ -43,12 +45,13 @@ class Sender:
         fleet: Fleet,
         *,
         journal: Journal | None,
-        stop: asyncio.Event,
+        steering: Steering,
         clock: Callable[[], float],
         heard: Heard = lambda *_: None,
     ) -> None:
         self._fleet = fleet
-        self._stop = stop
+        self._steering = steering
+        self._stop = steering.stop
         self._clock = clock
         self._heard = heard
         self._journal = journal
@@ -56,12 +59,12 @@ class Sender:
         self._coalescers: dict[tuple[str, str], Coalescer] = {}
         own = OwnKeeper(clock, told=self._told)
         shared = own if journal is None else SharedKeeper(journal, clock)
-        self._doors = Doors(own=own, shared=shared, stop=stop, clock=clock)
+        self._doors = Doors(own=own, shared=shared, stop=steering.stop, clock=clock)
 
     async def send(
         self, question: Question, spec: ModelSpec, request: Request, let_in: Callable[[], None] = lambda: None
     ) -> Call:
-        """What came of a request. Raises Stopped, and what ends the run; what a model does is part of the call.
+        """What came of a request. Raises Stopped, Held, and what ends the run; what a model does is part of the call.
 
         `let_in` is called when it passes the door.
         """
@@ -104,9 +107,11 @@ class Sender:
                 return Call(self._clock(), self._clock(), error=refused)
         outcome = BROKEN_OFF
         try:
-            let_in()
             if self._stop.is_set():
                 raise Stopped("the run was cancelled")
+            if self._steering.is_paused:
+                raise Held
+            let_in()
             opened = self._clock()
             try:
                 reply = await _answer(provider, spec, request)

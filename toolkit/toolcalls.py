@@ -80,6 +80,7 @@ class ToolCalls:
         return made.place, ToolResult(made.call.id, made.call.name, answer.value["text"], answer.value["is_error"])
 
     async def _run_and_recorded(self, made: Called) -> Answer:
+        await self._asker.steering.clear()
         queued = time.perf_counter()
         if made.tool is not None and made.tool.acts:
             await self._asker.journal.committed()

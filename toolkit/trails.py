@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 
@@ -33,6 +33,10 @@ class Flying:
     began: float
     sent: float | None = None
     task: asyncio.Task[None] | None = None
+
+    def begin_again(self, *, at: float) -> None:
+        """The run was paused before it could leave: it begins now, and does not wait again before it is tried."""
+        self.id, self.stamp, self.began, self.move = new_id(), now(), at, replace(self.move, after=0.0)
 
     def left(self, at: float) -> None:
         """It has passed its model's door."""
@@ -61,7 +65,8 @@ class Trail:
     """A question, and all that became of it so far.
 
     `routing` are the attempts that its router made, `grading` those of its graders; once it is `over`, nobody waits for
-    what is still under way.
+    what is still under way. `paused_seconds` is how long the run had been paused when it began: a pause
+    is no part of its limit of time.
     """
 
     question: Question
@@ -78,6 +83,7 @@ class Trail:
     flying: list[Flying] = field(default_factory=list)
     begun: int = 0
     draws: list[float] = field(default_factory=list)
+    paused_seconds: float = 0.0
 
     @property
     def paid(self) -> tuple[Attempt, ...]:

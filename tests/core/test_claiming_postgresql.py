@@ -13,7 +13,8 @@ import pytest
 from tests.core.test_claiming import RUN, elsewhere, ended, put, taken
 from toolkit import History, Journal
 from toolkit.claiming import Holding
-from toolkit.ledger.writing import holders
+from toolkit.ledger.writing import claims, holders, wishes
+from toolkit.steering import Steering
 
 URL = os.environ.get("TOOLKIT_TEST_POSTGRESQL", "")
 pytestmark = pytest.mark.skipif(not URL, reason="TOOLKIT_TEST_POSTGRESQL names no database")
@@ -51,3 +52,18 @@ def test_a_run_that_nobody_works_on_any_more_is_shown_as_interrupted(journal: Jo
     assert History(tmp_path, url=URL).sql(query).rows == (("running",),)
     journal.decided(lambda t: t.run("update holders set beaten_at = :at", at=long_ago))
     assert History(tmp_path, url=URL).sql(query).rows == (("interrupted",),)
+
+
+def test_a_wish_reaches_those_who_hold_the_run_and_is_forgotten_with_the_last_of_them(journal: Journal) -> None:
+    steering = Steering()
+    holding = Holding(journal, RUN, steering=steering).enter()
+    living = journal.decided(lambda t: claims.bury(t, time.time()))
+    assert journal.decided(
+        lambda t: wishes.express(t, RUN.id, "pause", living=living, status="running", at=time.time())
+    )
+    by = time.monotonic() + 20
+    while not steering.is_paused and time.monotonic() < by:
+        time.sleep(0.05)
+    assert steering.is_paused
+    assert asyncio.run(holding.leave("cancelled")).status == "cancelled"
+    assert journal.decided(lambda t: wishes.wished(t, RUN.id)) is None

@@ -30,7 +30,7 @@ LAYERS = (
          "dataflow", "discretion", "doors", "drawing", "feeding", "fitting", "forking", "frames", "inbox",
          "inputs", "labels", "loading", "loop", "marking", "nesting", "parking", "past", "progress", "questions",
          "reconciling", "remembering", "resuming", "retrying", "rowstate", "run_names", "running", "sending",
-         "sessions", "settings", "spending", "steps", "toolcalls", "trails", "turns", "wiring", "work",
+         "sessions", "settings", "spending", "steering", "steps", "toolcalls", "trails", "turns", "wiring", "work",
          "workflow", "worst"),
     ),
     ("reading", ("charts", "evaluation", "forecasting", "foreseeing", "planning")),

@@ -242,26 +242,51 @@ def test_the_bar_is_never_longer_than_its_room(counts: dict[str, int], total: in
 
 
 # ---------------------------------------------------------------------------------------------------------- the button
-def test_the_button_cancels_the_run_whose_handle_was_given(tmp_path: Path) -> None:
-    run = started(tmp_path, "fine", "slow", in_flight=1)
-    button = _Shown(standing_of(run.history, run.id), run)._button
-    assert not button.disabled
-    button.click()
-    assert button.disabled
-    assert run._stop.is_set() or eventually(run._stop.is_set)
+def pressed(run: Running) -> Any:
+    """A function that presses the button of that name, as soon as it can be pressed, in another kernel's widget."""
+    seen = watch(run.id, home=run.history.home)
+    shown = _Shown(seen.look(), seen._steer)
+
+    def press(name: str) -> None:
+        buttons = {button.description: button for button in (shown._pause, shown._cancel)}
+        assert not buttons[name].disabled, shown._told.value
+        buttons[name].click()
+        shown.show(seen.look())
+
+    return press
 
 
-@pytest.mark.parametrize(
-    ("worker", "told"),
-    [
-        (Worker("box", 12), "It runs in process 12 on box, from the command line: stop it there."),
-        (Worker("box", 12, is_here=True), "It runs in this kernel"),
-    ],
-)
-def test_without_the_handle_the_button_is_grey_and_tells_where_the_run_is(worker: Worker, told: str) -> None:
-    button = _Shown(standing(workers=(worker,)), None)._button
-    assert button.disabled
-    assert button.tooltip.startswith(told)
+def test_the_buttons_pause_resume_and_cancel_a_run_that_goes_on_elsewhere(tmp_path: Path) -> None:
+    run = started(tmp_path, *["fine"] * 4000, in_flight=2)
+    press = pressed(run)
+    press("Pause")
+    eventually(lambda: standing_of(run.history, run.id).is_paused and run.steering.is_paused)
+    time.sleep(0.5)  # what was under way ends
+    before = standing_of(run.history, run.id).done
+    time.sleep(1.0)
+    held = standing_of(run.history, run.id)
+    assert held.done == before < 4000
+    assert not held.is_silent
+    assert "paused in this kernel" in telling.text(held)
+    press("Resume")
+    eventually(lambda: standing_of(run.history, run.id).done > before)
+    press("Cancel")
+    run.wait(show=False)
+    assert standing_of(run.history, run.id).status == "cancelled"
+
+
+def test_where_nobody_works_on_a_run_its_buttons_are_grey() -> None:
+    shown = _Shown(standing(), lambda wish: None)
+    assert shown._pause.disabled
+    assert shown._cancel.disabled
+
+
+def test_what_a_button_cannot_do_is_told_beside_it(tmp_path: Path) -> None:
+    run = started(tmp_path, "fine").wait(show=False)
+    seen = watch(run.id, home=tmp_path)
+    shown = _Shown(standing(workers=(Worker("box", 12),)), seen._steer)
+    shown._pause.click()
+    assert "nobody works on run" in shown._told.value
 
 
 # ------------------------------------------------------------------------------------------------------ in real kernels

@@ -98,7 +98,14 @@ def resume(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a run: answered rows stay, the others run again, and nothing on record is asked again."""
+    """Go on with a run: answered rows stay, the others run again, and nothing on record is asked again.
+
+    A run that is paused goes on where it is; it takes no other process for that.
+    """
+    from toolkit.cli.steering import lifted
+
+    if lifted(run, home):
+        return
     with _quiet_stdout(as_json):
         from toolkit.resuming import resume as resumed
 

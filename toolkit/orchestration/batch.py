@@ -164,7 +164,10 @@ class Batch:
             if self._cancelled:
                 running.cancel()
         try:
-            return running.wait(show=False)
+            done = running.wait(show=False)
+            if running.steering.wish == "cancel":  # by somebody who has the record, not by whoever has this batch
+                raise Stopped("the run was cancelled")
+            return done
         finally:
             with self._lock:
                 self._under_way.discard(running)

@@ -12,16 +12,20 @@ to what it showed last, which needs no kernel any more.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
+from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ToolkitError
 from toolkit.ledger.reading.history import History
+from toolkit.ledger.writing.wishes import Wish
+from toolkit.steering import steer
 from toolkit.widgets import telling
 from toolkit.widgets.standing import Standing, standing_of
+from toolkit.widgets.surroundings import has_kernel
 
 if TYPE_CHECKING:
     from toolkit.running import Running
@@ -48,7 +52,7 @@ def watch(run: Running | str = "latest", *, home: Path | str | None = None) -> W
 
 
 class Watch:
-    """What shows a run. `running` is its handle where this process has it, so that it can be cancelled."""
+    """What shows a run. `running` is its handle where this process has it, which is quicker to hear than the record."""
 
     def __init__(self, history: History, run_id: str, *, running: Running | None = None) -> None:
         self.history = history
@@ -62,6 +66,18 @@ class Watch:
         """Where the run stands now."""
         self.standing = standing_of(self.history, self.run_id)
         return self.standing
+
+    def pause(self) -> None:
+        """No further row, step or attempt begins, wherever it runs. Raises RunError where nobody works on it."""
+        self._steer("pause")
+
+    def go_on(self) -> None:
+        """Go on after a pause."""
+        self._steer(None)
+
+    def cancel(self) -> None:
+        """Stop it between attempts, in whichever process it runs; it can be resumed."""
+        self._steer("cancel")
 
     def close(self) -> None:
         """Stop reading; what is shown stays as it is."""
@@ -79,13 +95,18 @@ class Watch:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        if not _has_kernel():
+        if not has_kernel():
             print(repr(self))
         elif self.look().is_over:
             display(_still(self.standing), raw=True)  # type: ignore[no-untyped-call]
         else:
-            self._shown = _Shown(self.standing, self._running)
+            self._shown = _Shown(self.standing, self._steer)
             threading.Thread(target=self._follow, name=f"watch {self.run_id}", daemon=True).start()
+
+    def _steer(self, wish: Wish | None) -> None:
+        steer(self.history.home, self.run_id, wish)
+        if self._running is not None:
+            self._running.steering.hear(wish)
 
     def _follow(self) -> None:
         """Read and show until the run is over."""
@@ -109,17 +130,22 @@ class Watch:
 
 
 class _Shown:
-    """A widget on a page: the standing, and a button that cancels."""
+    """A widget on a page: the standing, and buttons that pause and cancel. `act` does what they say."""
 
-    def __init__(self, standing: Standing, running: Running | None) -> None:
+    def __init__(self, standing: Standing, act: Callable[[Wish | None], None]) -> None:
         from IPython.display import display
-        from ipywidgets import HTML, Button, Layout, VBox
+        from ipywidgets import HTML, Button, HBox, Layout, VBox
 
-        self._running = running
+        self._act = act
+        self._is_paused = standing.is_paused
         self._picture = HTML(telling.html(standing), layout=Layout(margin="0"))
-        self._button = Button(description="Cancel", layout=Layout(width="auto", align_self="flex-start"))
-        self._button.on_click(self._cancel)
-        self._widget = VBox([self._picture, self._button], layout=Layout(overflow="hidden"))
+        self._pause = Button(description="Pause", layout=Layout(width="auto"))
+        self._cancel = Button(description="Cancel", layout=Layout(width="auto"))
+        self._told = HTML("", layout=Layout(margin="0 8px"))
+        self._pause.on_click(lambda _: self._do(None if self._is_paused else "pause"))
+        self._cancel.on_click(lambda _: self._do("cancel"))
+        self._buttons = HBox([self._pause, self._cancel, self._told], layout=Layout(align_items="center"))
+        self._widget = VBox([self._picture, self._buttons], layout=Layout(overflow="hidden"))
         self._allow(standing)
         self._handle: Any = display(self._bundle(standing), raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
@@ -128,7 +154,7 @@ class _Shown:
         self._allow(standing)
 
     def complain(self, told: str) -> None:
-        self._button.tooltip = told
+        self._told.value = f'<span style="opacity:.8">{escape(told)}</span>' if told else ""
 
     def keep(self, standing: Standing) -> None:
         """Renew the notebook's own copy."""
@@ -136,7 +162,7 @@ class _Shown:
 
     def end(self, standing: Standing) -> None:
         """Give way to a picture that needs no kernel. The widget stays where a page was reloaded and shows it still."""
-        self._button.layout.display = "none"
+        self._buttons.layout.display = "none"
         self._handle.update(_still(standing), raw=True)
 
     def _bundle(self, standing: Standing) -> dict[str, Any]:
@@ -144,30 +170,28 @@ class _Shown:
         return {**_still(standing), "application/vnd.jupyter.widget-view+json": view}
 
     def _allow(self, standing: Standing) -> None:
-        """Who may cancel: the process whose handle of the run we have."""
-        if self._button.description != "Cancel":
-            return
-        self._button.disabled = self._running is None
-        if self._running is not None:
-            self._button.tooltip = "No further row begins, and what is under way ends its attempt; it can be resumed."
-        elif standing.is_here:
-            self._button.tooltip = "It runs in this kernel: its handle, the value of start(), has the button."
-        else:
-            self._button.tooltip = f"It runs in {telling.where(standing) or 'another process'}: stop it there."
+        """What the buttons say and whether they can be pressed: where nobody works on the run, nobody would hear."""
+        self._is_paused = standing.is_paused
+        self._pause.description = "Resume" if standing.is_paused else "Pause"
+        self._cancel.description = "Stopping …" if standing.is_stopping else "Cancel"
+        deaf = not standing.workers or standing.is_stopping
+        self._pause.disabled = self._cancel.disabled = deaf
+        where = telling.where(standing) or "nobody is known to work on it"
+        self._pause.tooltip = (
+            f"Rows and attempts begin again ({where})."
+            if standing.is_paused
+            else f"No further row or attempt begins, and what is under way ends ({where})."
+        )
+        self._cancel.tooltip = f"The same, for good: it can be resumed later ({where})."
 
-    def _cancel(self, _: Any) -> None:
-        assert self._running is not None
-        self._button.description, self._button.disabled = "Stopping …", True
-        self._running.cancel()
+    def _do(self, wish: Wish | None) -> None:
+        self._pause.disabled = self._cancel.disabled = True
+        try:
+            self._act(wish)
+            self.complain("")
+        except ToolkitError as error:
+            self.complain(str(error))
 
 
 def _still(standing: Standing) -> dict[str, Any]:
     return {"text/plain": telling.text(standing), "text/html": telling.html(standing)}
-
-
-def _has_kernel() -> bool:
-    if "IPython" not in sys.modules:
-        return False
-    from IPython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None) is not None

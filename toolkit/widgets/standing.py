@@ -11,6 +11,7 @@ from toolkit import budgets
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.reading.watching import Watched, watched
 from toolkit.ledger.writing.processes import this_process
+from toolkit.ledger.writing.wishes import Wish
 
 QUIET_SECONDS = 30.0
 
@@ -56,7 +57,8 @@ class Standing:
 
     `in_flight` rows are in the hands of a living process: under way, or claimed to begin next. `rows_per_second` is the
     pace of the last minute, and that of the whole where the run is over. `cost_usd` is the sum of what is known,
-    `unpriced` counts calls of unknown cost. `budget` is the one that is nearest to its end.
+    `unpriced` counts calls of unknown cost. `budget` is the one that is nearest to its end. `wish` is what
+    somebody wishes of those who work on it.
     """
 
     run_id: str
@@ -82,6 +84,7 @@ class Standing:
     faults: tuple[Fault, ...] = ()
     workers: tuple[Worker, ...] = ()
     quiet_seconds: float = 0.0
+    wish: Wish | None = None
     note: str = ""
 
     @property
@@ -103,9 +106,18 @@ class Standing:
         return not self.is_over and not self.workers and self.quiet_seconds > QUIET_SECONDS
 
     @property
+    def is_paused(self) -> bool:
+        return not self.is_over and self.wish == "pause"
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was cancelled, and calls under way have not ended."""
+        return not self.is_over and self.wish == "cancel"
+
+    @property
     def seconds_left(self) -> float | None:
         """By the pace of the last minute; None without a pace or a total, and where it is over."""
-        if self.is_over or self.total is None or not self.rows_per_second:
+        if self.is_over or self.wish or self.total is None or not self.rows_per_second:
             return None
         return max(0, self.total - self.done) / self.rows_per_second
 
@@ -143,6 +155,7 @@ def stands(seen: Watched) -> Standing:
         faults=tuple(Fault(**fault) for fault in seen.faults),
         workers=tuple(Worker(each.host, each.pid, is_here=_is_here(each)) for each in seen.holders),
         quiet_seconds=max(0.0, (seen.as_of - run["last_at"]).total_seconds()),
+        wish=seen.wish if seen.holders else None,
         note=seen.note,
     )
 

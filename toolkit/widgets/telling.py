@@ -81,6 +81,10 @@ def state(standing: Standing) -> str:
     if standing.is_over:
         on = "" if standing.status == "finished" else "; to go on: toolkit resume " + standing.run_id
         return f"{standing.status} after {duration(standing.seconds)}{on}"
+    if standing.is_paused:
+        return f"paused in {where(standing)}: nothing begins, and what is under way ends"
+    if standing.is_stopping:
+        return f"stopping in {where(standing)}, once its calls under way have ended"
     return f"running for {duration(standing.seconds)}" + (f" in {where(standing)}" if standing.workers else "")
 
 

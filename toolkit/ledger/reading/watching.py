@@ -22,6 +22,7 @@ from toolkit.ledger.reading.history import History
 from toolkit.ledger.views import watching
 from toolkit.ledger.writing.claims import END
 from toolkit.ledger.writing.holders import HOLDERS, Holder
+from toolkit.ledger.writing.wishes import Wish, wish_of
 from toolkit.records import made_at
 
 WINDOW_SECONDS = 60.0
@@ -50,6 +51,7 @@ class Watched:
     faults: tuple[Record, ...]
     holders: tuple[Holder, ...]
     balances: Mapping[tuple[str, Any], Balance]
+    wish: Wish | None = None
     note: str = ""
 
 
@@ -58,6 +60,7 @@ def watched(history: History, run_id: str) -> Watched:
     query = "; ".join(_OF_HISTORY)
     with history.laid_over(tail.tables_in(query), run_id=run_id, needed=tail.views_in(query)) as shown:
         holders, claimed, balances = _of_journal(shown.journal, run_id)
+        wish = None if shown.journal is None else wish_of(shown.journal, run_id)
         try:
             found = _records(shown.connection, watching.RUN)
             if not found:
@@ -76,6 +79,7 @@ def watched(history: History, run_id: str) -> Watched:
                 faults=tuple(_records(shown.connection, watching.FAULTS, most=FAULTS_SHOWN)),
                 holders=holders,
                 balances=balances,
+                wish=wish,
                 note=shown.note,
             )
         except duckdb.Error as error:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-from toolkit.errors import LedgerError
+from toolkit.errors import LedgerError, RunError
 from toolkit.ledger import decoding
 from toolkit.ledger.entries import run_entry
-from toolkit.ledger.writing import holders, statements
+from toolkit.ledger.writing import holders, statements, wishes
 from toolkit.ledger.writing.holders import Holder, interrupted
 from toolkit.ledger.writing.transaction import Transaction
+from toolkit.ledger.writing.wishes import Wish
 from toolkit.records import RowStatus, Run
 
 Whose = Literal["ours", "theirs", "done"]
@@ -57,19 +58,37 @@ class Taken:
     is_late: bool = False
 
 
-def enter(transaction: Transaction, holder: Holder, *, run: Run, at: float) -> dict[str, datetime]:
-    """The holder begins to work on a run, which is put on record; the rows that had failed or were parked, and when.
+@dataclass(frozen=True)
+class Entered:
+    """The rows that had failed or were parked when a holder began, and when; and what is wished of the run."""
 
-    Runs that are said to be running, and that nobody works on, are put on record as interrupted.
+    left: Mapping[str, datetime]
+    wish: Wish | None = None
+
+
+def enter(transaction: Transaction, holder: Holder, *, run: Run, at: float, is_part: bool = False) -> Entered:
+    """The holder begins to work on a run, which is put on record.
+
+    Runs that are said to be running, and that nobody works on, are put on record as interrupted. Who begins a run anew,
+    and not a part of it, lifts what was wished of those who are gone. Raises RunError where others are still about to
+    stop.
     """
     held = {each.run_id for each in bury(transaction, at)}
+    wish = wishes.wished(transaction, run.id)
+    if wish is not None and not is_part:
+        if run.id not in held:
+            wishes.forget(transaction, run.id)
+            wish = None
+        elif wish == "cancel":
+            raise RunError(f"run {run.id} is being cancelled: its calls under way end first; try again in a moment")
     for (run_id,) in transaction.rows(holders.RUNNING):
         if run_id not in held and run_id != run.id:
             _interrupt(transaction, run_id, None)
     told = {"host": holder.host, "pid": holder.pid, "process_started": holder.process_started}
     transaction.run(ENTER, id=holder.id, beaten_at=at, **told)
     transaction.write(run_entry(run))
-    return {row: decoding.row(body).finished_at for row, body in transaction.rows(LEFT, run_id=run.id)}
+    left = {row: decoding.row(body).finished_at for row, body in transaction.rows(LEFT, run_id=run.id)}
+    return Entered(left, wish)
 
 
 def beat(transaction: Transaction, holder: Holder, *, at: float) -> float:
@@ -165,14 +184,22 @@ def leave(
         _in_rows(transaction, RELEASE_OTHERS, unfinished, run_id=run.id, holder=holder.id)
     else:
         transaction.run(RELEASE_ALL, holder=holder.id)
-    found = _run(transaction, run.id)
+    found = run_of(transaction, run.id)
     is_alone = all(each.run_id != run.id for each in living)
+    if is_alone:
+        wishes.forget(transaction, run.id)
     if ends:
         transaction.run(FORGET_LEFT_BEHIND, run_id=run.id)
     elif not is_alone or run.status == "running" or (found is not None and found.status != "running"):
         return found or run
     transaction.write(run_entry(run))
     return run
+
+
+def run_of(transaction: Transaction, run_id: str) -> Run | None:
+    """That run as it is on record."""
+    found = transaction.rows(statements.RUN, run_id=run_id)
+    return decoding.run(found[0][0]) if found else None
 
 
 # ----------------------------------------------------------------------------------------------------------- helpers
@@ -192,13 +219,8 @@ def _beaten_at(transaction: Transaction, holder: Holder) -> float:
     return float(found[0][0])
 
 
-def _run(transaction: Transaction, run_id: str) -> Run | None:
-    found = transaction.rows(statements.RUN, run_id=run_id)
-    return decoding.run(found[0][0]) if found else None
-
-
 def _interrupt(transaction: Transaction, run_id: str, at: datetime | None) -> None:
-    run = _run(transaction, run_id)
+    run = run_of(transaction, run_id)
     if run is not None:
         transaction.write(run_entry(replace(run, status="interrupted", finished_at=at)))
 

@@ -40,7 +40,7 @@ from toolkit.ledger.writing import file as journal_file
 from toolkit.ledger.writing.statements import POSTGRESQL, SQLITE, Dialect
 from toolkit.records import new_id
 
-VERSION = 3
+VERSION = 4
 GIVEN = {
     "sqlite": "select seq from sqlite_sequence where name = 'log'",
     "postgresql": "select case when is_called then last_value else 0 end from log_seq_seq",
@@ -62,6 +62,9 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "scopes text not null, usd double precision, tokens double precision, reserved_at double precision not null)",
         "create index reservations_by_run on reservations (run_id)",
         "create table gates (name varchar primary key, body text not null, changed_at double precision not null)",
+    ),
+    4: (
+        "create table wishes (run_id varchar primary key, wish varchar not null, wished_at double precision not null)",
     ),
 }
 """Statements that lead to each version after the first."""
@@ -138,6 +141,12 @@ holders = Table(
 )
 claims = Table("claims", metadata, _key("run_id"), _key("row_id"), Column("holder", String, nullable=False))
 Index("claims_by_holder", claims.c.holder)
+wishes = Table(
+    "wishes",
+    metadata,
+    _key("run_id"),
+    *(Column("wish", String, nullable=False), Column("wished_at", Double, nullable=False)),
+)
 budgets = Table(
     "budgets",
     metadata,
