@@ -39,16 +39,18 @@ def calibrated(
     step: str,
     runs: Sequence[str] = (),
     people: str | None = None,
+    truth: str | None = None,
     segment: str | None = None,
     level: float = 0.95,
 ) -> Calibration:
     """The judge (or any grader's label, code too) against people, over the answers of a step in these runs (all).
 
-    `people` names whose labels count, as in "Person('lena')"; `segment` a field of the row. The means rest on labelled
+    `people` names whose labels count, as in "Person('lena')"; `truth` a grader that stands in for people, by its label:
+    where the truth of the rows is known, say. `segment` is a field of the row. The means rest on labelled
     rows picked by chance, as `judge_run(…, sample=…)` picks them. Raises RunError where the judge has no grades there.
     """
     label = judge if isinstance(judge, str) else repr(judge)
-    about = {"judge": label, "step": step, "runs": list(runs), "people": people}
+    about = {"judge": label, "step": step, "runs": list(runs), "people": people, "truth": truth}
     field = None if segment is None else f'$."{segment}"'
     found = history.sql(judgements.SIDE_BY_SIDE, {**about, "segment": field}).rows
     if not found:

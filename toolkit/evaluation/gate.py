@@ -12,6 +12,7 @@ from typing import Literal
 
 from toolkit.evaluation.comparison import Comparison, compared
 from toolkit.evaluation.estimates import Refusal
+from toolkit.evaluation.judge_checks import held_against
 from toolkit.evaluation.pairs import Difference, verdict
 from toolkit.evaluation.quality import grade_run
 from toolkit.evaluation.reading import runs_named, scored_runs
@@ -85,6 +86,10 @@ def gate(
         if each is not None:
             grade_run(home, each, suite.graders)
     judged = [*_targets(suite, history, name)]
+    if suite.judges:
+        fleet = Fleet.load(suite.fleet)
+        found = [each for check in suite.judges for each in held_against(check, history, name, fleet)]
+        judged += [Judged(what, "passed" if met else "failed", told) for what, met, told in found]
     if before is not None:
         judged += _regressions(suite, history, before, name, level=level)
     return Gated(suite.name, name, before, tuple(judged))

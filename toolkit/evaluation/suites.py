@@ -13,6 +13,8 @@ grader = "Exact('intent', of='intent')"       # or package.module:Grader('…') 
 least = 0.60                                  # the mean grade has to reach this
 margin = 0.05                                 # worse than the baseline by more than this is a regression
 
+[[judges]]                                    # demands on a judge: see `toolkit.evaluation.judge_checks`
+
 [limits]                                      # of the whole run
 failed = 0.02                                 # share of rows that may fail
 cost_usd = 0.001                              # a row, on average
@@ -30,8 +32,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from toolkit import grading
-from toolkit.errors import RunError
+from toolkit.errors import RunError, ToolkitError
+from toolkit.evaluation.judge_checks import JudgeCheck
 from toolkit.grading import Grader
+from toolkit.grading.judges import Judge
 from toolkit.loading import load_workflow
 from toolkit.records import Json
 from toolkit.rows import DUCKDB_READERS
@@ -74,6 +78,7 @@ class Suite:
     rows: Any
     fleet: Path
     checks: tuple[Check, ...]
+    judges: tuple[JudgeCheck, ...] = ()
     limits: Limits = Limits()
     seed: int = 0
 
@@ -81,8 +86,9 @@ class Suite:
     def graders(self) -> dict[str, tuple[Grader, ...]]:
         """Step → its graders."""
         found: dict[str, tuple[Grader, ...]] = {}
-        for check in self.checks:
-            found[check.step] = tuple(dict.fromkeys((*found.get(check.step, ()), check.grader)))
+        truths = [(each.step, each.truth) for each in self.judges if each.truth is not None]
+        for step, grader in [*((check.step, check.grader) for check in self.checks), *truths]:
+            found[step] = tuple(dict.fromkeys((*found.get(step, ()), grader)))
         return found
 
 
@@ -95,11 +101,21 @@ def load_suite(path: Path | str) -> Suite:
         raise RunError(f"there is no suite {path}; a suite is a TOML file, see docs/evaluation.md") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RunError(f"cannot read the suite {path}: {error}") from error
-    known = {"name", "workflow", "rows", "where", "cases", "fleet", "seed", "checks", "limits"}
+    known = {"name", "workflow", "rows", "where", "cases", "fleet", "seed", "checks", "judges", "limits"}
     _only(told, known, str(path))
-    for needed in ("workflow", "fleet", "checks"):
-        if not told.get(needed):
-            raise RunError(f"{path} needs {needed!r}")
+    for needed in ("workflow", "fleet"):
+        if not isinstance(told.get(needed), str):
+            raise RunError(f"{path} needs {needed!r}, a text")
+    for each in ("checks", "judges", "cases"):
+        if not _is_tables(told.get(each, [])):
+            raise RunError(f"{path}: {each} are tables, each headed [[{each}]]")
+    if not told.get("checks") and not told.get("judges"):
+        raise RunError(f"{path} demands nothing: it needs [[checks]] or [[judges]]")
+    if not isinstance(told.get("limits", {}), Mapping):
+        raise RunError(f"{path}: limits is a table, headed [limits]")
+    seed = told.get("seed", 0)
+    if not isinstance(seed, int):
+        raise RunError(f"{path}: seed is a whole number, not {seed!r}")
     limits = told.get("limits", {})
     _only(limits, {each.name for each in fields(Limits)}, f"{path}: [limits]")
     return Suite(
@@ -107,14 +123,33 @@ def load_suite(path: Path | str) -> Suite:
         workflow=load_workflow(_beside(path, str(told["workflow"]))),
         rows=_rows(told, path),
         fleet=path.parent / str(told["fleet"]),
-        checks=tuple(_check(each, f"{path}: [[checks]] {n}") for n, each in enumerate(told["checks"], start=1)),
+        checks=tuple(_check(each, f"{path}: [[checks]] {n}") for n, each in enumerate(told.get("checks", ()), start=1)),
+        judges=tuple(_judge(each, f"{path}: [[judges]] {n}") for n, each in enumerate(told.get("judges", ()), start=1)),
         limits=Limits(**{name: _number(value, f"{path}: limits.{name}") for name, value in limits.items()}),
-        seed=int(told.get("seed", 0)),
+        seed=seed,
     )
 
 
 def parse_grader(text: str) -> Grader:
     """The grader that a call builds: one of `toolkit.grading`, or `package.module:Name(…)`. Raises RunError."""
+    found = _built(text, "grader")
+    if not isinstance(found, Grader):
+        raise RunError(f"{text!r} is no grader")
+    if found.names():
+        raise RunError(f"the grader {text!r} asks a model; write it as a judge, under [[judges]]")
+    return found
+
+
+def parse_judge(text: str) -> Judge:
+    """As `parse_grader`, a judge: `Pointwise('…', shows=('ticket',))`."""
+    found = _built(text, "judge")
+    if not isinstance(found, Judge):
+        raise RunError(f"{text!r} is no judge, such as Pointwise('…')")
+    return found
+
+
+# ----------------------------------------------------------------------------------------------------------- helpers
+def _built(text: str, kind: str) -> Any:
     where, _, call = text.rpartition(":") if ":" in text.split("(", 1)[0] else ("", "", text)
     try:
         node = ast.parse(call.strip(), mode="eval").body
@@ -123,14 +158,41 @@ def parse_grader(text: str) -> Grader:
         made = getattr(import_module(where) if where else grading, node.func.id)
         options = {each.arg: ast.literal_eval(each.value) for each in node.keywords if each.arg is not None}
         found = made(*map(ast.literal_eval, node.args), **options)
-    except (SyntaxError, ValueError, TypeError, AttributeError, ImportError) as error:
-        raise RunError(f"cannot build the grader {text!r}: {error}") from error
-    if not isinstance(found, Grader):
-        raise RunError(f"{text!r} is no grader")
+    except (SyntaxError, ValueError, TypeError, AttributeError, ImportError, ToolkitError) as error:
+        raise RunError(f"cannot build the {kind} {text!r}: {error}") from error
     return found
 
 
-# ----------------------------------------------------------------------------------------------------------- helpers
+def _is_tables(told: Json) -> bool:
+    return isinstance(told, list) and all(isinstance(each, Mapping) for each in told)
+
+
+def _judge(told: Mapping[str, Json], where: str) -> JudgeCheck:
+    _only(told, {each.name for each in fields(JudgeCheck)}, where)
+    for needed in ("step", "judge", "by"):
+        if not isinstance(told.get(needed), str):
+            raise RunError(f"{where} needs {needed!r}")
+    truth, people = told.get("truth"), told.get("people")
+    if (truth is None) == (people is None) or not isinstance(truth or people, str):
+        raise RunError(f"{where} needs either 'truth', a grader that knows it, or 'people', whose labels are on record")
+    demands = {name: told[name] for name in ("agreed", "kappa", "bias") if name in told}
+    if not demands:
+        raise RunError(f"{where} demands nothing: give 'agreed', 'kappa' or 'bias'")
+    sure = told.get("sure", True)
+    if not isinstance(sure, bool):
+        raise RunError(f"{where}: sure is true or false, not {sure!r}")
+    return JudgeCheck(
+        name=str(told.get("name", told["by"])),
+        step=told["step"],
+        judge=parse_judge(told["judge"]),
+        by=told["by"],
+        truth=None if truth is None else parse_grader(truth),
+        people=people,
+        sure=sure,
+        **{name: _number(value, f"{where}: {name}") for name, value in demands.items()},
+    )
+
+
 def _check(told: Mapping[str, Json], where: str) -> Check:
     _only(told, {each.name for each in fields(Check)}, where)
     for needed in ("step", "grader"):

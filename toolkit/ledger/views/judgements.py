@@ -22,7 +22,8 @@ SIDE_BY_SIDE = f"""
         group by run_id, row_id, step, turn, repeat
     ), people as (
         select run_id, row_id, step, turn, repeat, attempt_id, avg(value) as label
-        from grades where {BY_PERSON} and value is not null and ($people is null or grader = $people)
+        from grades where value is not null and case when $truth is null
+            then {BY_PERSON} and ($people is null or grader = $people) else grader = $truth end
         group by run_id, row_id, step, turn, repeat, attempt_id
     )
     select j.run_id, j.row_id, any_value(j.model) as model, any_value(j.judged) as judged, avg(p.label) as label,

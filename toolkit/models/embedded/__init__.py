@@ -10,6 +10,7 @@ read or trained before the first request.
 from __future__ import annotations
 
 from toolkit.errors import FleetError
+from toolkit.models.embedded.critic import Critic
 from toolkit.models.embedded.embedder import Embedder
 from toolkit.models.embedded.extractive import Extractive
 from toolkit.models.embedded.keywords import Keywords
@@ -22,6 +23,7 @@ from toolkit.models.spec import ModelSpec, Provider
 __all__ = ["EMBEDDED", "Embedded", "build"]
 
 EMBEDDED: dict[str, type[Embedded]] = {
+    "critic": Critic,
     "keywords": Keywords,
     "linear": Linear,
     "reader": Reader,

@@ -30,9 +30,16 @@ class Classifier:
 
     def predict(self, features: Matrix) -> tuple[str, float]:
         """The most probable label of one row of features, and its probability."""
-        probabilities = softmax((features @ self.weights + self.bias) / self.temperature)[0]
+        probabilities = self._of(features)
         best = int(probabilities.argmax())
         return self.labels[best], float(probabilities[best])
+
+    def probabilities(self, features: Matrix) -> dict[str, float]:
+        """Label → its probability for one row of features."""
+        return dict(zip(self.labels, map(float, self._of(features)), strict=True))
+
+    def _of(self, features: Matrix) -> Any:
+        return softmax((features @ self.weights + self.bias) / self.temperature)[0]
 
 
 def train(features: Matrix, given: Sequence[str], *, held_out: int) -> Classifier:

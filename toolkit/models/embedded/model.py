@@ -1,4 +1,4 @@
-"""`Embedded`, what the six models share: loading once, off the event loop, and turning surprises into CallErrors."""
+"""`Embedded`, what the models here share: loading once, off the event loop, and turning surprises into CallErrors."""
 
 from __future__ import annotations
 
