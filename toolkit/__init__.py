@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from toolkit.tools import tool as tool
     from toolkit.widgets import changes as changes
     from toolkit.widgets import review as review
+    from toolkit.widgets import show as show
     from toolkit.widgets import watch as watch
     from toolkit.workflow import Workflow as Workflow
 
@@ -133,6 +134,7 @@ _HOMES = {
     "replay": "toolkit.evaluation.replay",
     "review": "toolkit.widgets",
     "router": "toolkit.routing.custom",
+    "show": "toolkit.widgets",
     "step": "toolkit.steps",
     "template": "toolkit.prompting",
     "tool": "toolkit.tools",

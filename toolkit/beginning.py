@@ -13,6 +13,7 @@ from toolkit.asking import Asker
 from toolkit.budgets import Budgets, budgets_of
 from toolkit.claiming import Holding
 from toolkit.discretion import Discretion, discreet, redacted
+from toolkit.drawing import Graph
 from toolkit.errors import RowsError, RunError
 from toolkit.fleet import Fleet
 from toolkit.ledger import Journal, entries
@@ -139,6 +140,7 @@ def _new(workflow: Workflow, table: Rows, settings: Settings) -> Run:
             "limit": settings.limit,
             "skip": settings.skip,
             "fresh": settings.fresh,
+            "graph": Graph.of(workflow).kept,
             **settings.told,
         },
         parent_run_id=None if forked is None else forked.run_id,

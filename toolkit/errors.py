@@ -41,6 +41,10 @@ class ToolkitError(Exception):
 class SetupError(ToolkitError):
     """What was asked for cannot run; nothing was spent."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: the sentence, which says what to do. IPython's `%tb` has the traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class WorkflowError(SetupError):
     """The workflow does not hold together."""

@@ -46,7 +46,7 @@ EXPORTED = [
     "Once", "Redact", "Refit", "Repair", "Reply", "Request", "Retrieve", "Retry", "Rule", "Rules", "Session", "Shadow",
     "Similarity", "Skip", "Split", "Sticky", "Summarise", "Thompson", "Uniform", "Where", "Within", "Workflow",
     "as_flow", "changes", "compare", "counterfactual", "drift", "embed", "gate", "grading", "prompt", "replay",
-    "review", "router", "step", "template", "tool", "watch",
+    "review", "router", "show", "step", "template", "tool", "watch",
 ]  # fmt: skip
 
 

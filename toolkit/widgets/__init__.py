@@ -13,9 +13,12 @@ from toolkit.widgets.reviewing import Reviewing as Reviewing
 from toolkit.widgets.reviewing import review as review
 from toolkit.widgets.row import RowView as RowView
 from toolkit.widgets.row import row_view as row_view
+from toolkit.widgets.run import RunView as RunView
+from toolkit.widgets.run import show as show
 from toolkit.widgets.standing import Standing as Standing
 from toolkit.widgets.standing import standing_of as standing_of
 
 __all__ = [
-    "Changes", "Reviewing", "RowView", "Standing", "Watch", "changes", "review", "row_view", "standing_of", "watch",
+    "Changes", "Reviewing", "RowView", "RunView", "Standing", "Watch", "changes", "review", "row_view", "show",
+    "standing_of", "watch",
 ]  # fmt: skip

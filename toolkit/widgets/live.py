@@ -42,13 +42,19 @@ def watch(run: Running | str = "latest", *, home: Path | str | None = None) -> W
 
     Raises RunError where there is no such run.
     """
+    history, run_id = found_run(run, home=home)
+    return Watch(history, run_id, running=None if isinstance(run, str) else run)
+
+
+def found_run(run: Running | str, *, home: Path | str | None = None) -> tuple[History, str]:
+    """The record and the whole name of a run: of its handle, or its name in `home`. Raises RunError."""
     if not isinstance(run, str):
-        return Watch(run.history, run.id, running=run)
+        return run.history, run.id
     from toolkit.cli.options import DEFAULT_HOME
     from toolkit.cli.questions import named
 
     history = History(home or os.environ.get("TOOLKIT_HOME") or DEFAULT_HOME)
-    return Watch(history, named(history, run))
+    return history, named(history, run)
 
 
 class Watch:

@@ -65,7 +65,7 @@ NARROWED = {
 COUNT = "select count(*) from rows where parent_row_id is null{narrowed}"
 PAGE = """
     with {counted} chosen as (
-        select row_id, status, left(fields::VARCHAR, 400) as fields, left(reason, 400) as reason, seconds, cost_usd,
+        select row_id, status, left(fields::VARCHAR, 4000) as fields, left(reason, 400) as reason, seconds, cost_usd,
             row_number() over (order by {sort}) as place
         from rows {joined} where parent_row_id is null{narrowed} order by {sort} limit $most offset $after
     ), tried as (
