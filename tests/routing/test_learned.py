@@ -195,7 +195,8 @@ def test_the_card_tells_data_date_and_where_it_is_good(tmp_path: Path) -> None:
 def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
     folder = known().save(tmp_path / "router")
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    (folder / "card.json").write_text(json.dumps({**card, "belief": 0.123}), encoding="utf-8")
+    card["trust"]["leads"] = 0.123
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
     with pytest.raises(ValueError, match="changed since it was saved"):
         Knowledge.load(folder)
 

@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals.routing.judging import few_labels, learned, played, unseen
+from evals.routing.judging import Played, few_labels, folds, learned, played, swept
+from evals.routing.unseen import unseen
 from tests.routing.routing_samples import facts, known
 from toolkit.evaluation.outcomes import Outcomes, load_outcomes
 from toolkit.evaluation.routing_metrics import apgr
 from toolkit.evaluation.zero import singles
 from toolkit.routing import Learned
 from toolkit.routing.exchange import gap_closed
+from toolkit.routing.frontier import mean_quality
+from toolkit.routing.learning import fit
 
 TABLE = Path(os.environ.get("TOOLKIT_OUTCOMES") or "nowhere") / "outcomes.parquet"
 needs_outcomes = pytest.mark.skipif(not TABLE.exists(), reason="TOOLKIT_OUTCOMES names no folder with outcomes.parquet")
@@ -25,6 +28,11 @@ NOTHING = 0.005
 
 def real(name: str) -> Outcomes:
     return load_outcomes(TABLE, "routellm").of_tasks("gsm8k") if name == "gsm8k" else load_outcomes(TABLE, name)
+
+
+def judged(pool: Outcomes) -> dict[str, Played]:
+    fitted = {int(f): fit(pool.take(pool.fold != f).examples()) for f in np.unique(pool.fold)}
+    return {router.name: router for router in played(pool, fitted)}
 
 
 @needs_outcomes
@@ -40,7 +48,7 @@ def test_on_tasks_left_out_it_is_no_worse_than_the_zero_router(name: str) -> Non
 @pytest.mark.parametrize("name", POOLS)
 def test_across_folds_it_is_no_worse_than_the_zero_router(name: str) -> None:
     pool = real(name)
-    routers = {router.name: router for router in played(pool)}
+    routers = judged(pool)
     found = gap_closed(routers["ours"].sweep, singles(pool), routers["oracle"].sweep)
     assert found > -NOTHING
 
@@ -49,7 +57,7 @@ def test_across_folds_it_is_no_worse_than_the_zero_router(name: str) -> None:
 @pytest.mark.slow
 def test_on_word_problems_the_cascade_beats_the_router_beats_chance() -> None:
     pool = real("gsm8k")
-    routers = {router.name: router for router in played(pool)}
+    routers = judged(pool)
     weak, strong = np.argsort(pool.score.mean(axis=0))
     areas = [apgr(lead, pool.score[:, weak], pool.score[:, strong])
              for name in ("ours", "ours, cascade") if (lead := routers[name].lead) is not None]  # fmt: skip
@@ -60,13 +68,31 @@ def test_on_word_problems_the_cascade_beats_the_router_beats_chance() -> None:
 @pytest.mark.slow
 def test_fewer_labels_teach_less_but_something() -> None:
     pool = real("gsm8k")
-    assert few_labels(pool, replicates=40, labels=400).value > 0.5
+    assert few_labels(pool, labels=400, replicates=40).value > 0.5
 
 
 @needs_outcomes
 def test_merits_are_of_all_models_and_finite() -> None:
     pool = real("zeroeval").take(np.arange(300))
-    assert np.isfinite(learned(pool, pool)).all()
+    assert all(np.isfinite(table).all() for table in learned(pool, pool))
+
+
+@needs_outcomes
+@pytest.mark.parametrize(("name", "n"), [("gsm8k", 500), ("routerbench", 600), ("zeroeval", 400), ("bfcl", 400)])
+def test_on_a_part_of_a_pool_it_is_no_worse_than_the_zero_router(name: str, n: int) -> None:
+    """A small one by chance, with a fixed seed: where there is little to learn from, it must not do harm."""
+    whole = real(name)
+    pool = whole.take(np.sort(np.random.default_rng(0).permutation(len(whole))[:n]))
+    ours, cost, plain, mean = (np.empty_like(pool.score) for _ in range(4))
+    for train, test, at in folds(pool):
+        ours[at], cost[at] = learned(train, test)
+        plain[at], mean[at] = train.score.mean(axis=0), train.cost.mean(axis=0)
+    spent = pool.cost.mean(axis=0)
+    areas = [
+        mean_quality(swept(merit, priced, pool).frontier(), float(spent.min()), float(spent.max()))
+        for merit, priced in ((ours, cost), (plain, mean))
+    ]
+    assert areas[0] >= areas[1] - NOTHING
 
 
 def test_deciding_takes_a_fraction_of_a_millisecond() -> None:

@@ -16,7 +16,8 @@ from toolkit.errors import RowsError
 from toolkit.evaluation.outcomes import Outcomes, folds_of
 from toolkit.routing.features import Vocabulary
 from toolkit.routing.frontier import Floats
-from toolkit.routing.learning import PENALTIES, out_of_fold, ridge, word_axes
+from toolkit.routing.predictors import latent_axes
+from toolkit.routing.ridge import PENALTIES, out_of_fold, ridge
 
 LATENT_OF_QUERY, LATENT_OF_ANSWER = 128, 64
 TASK_WEIGHT, SURFACE_WEIGHT, CUES_WEIGHT = 0.5, 0.2, 0.6
@@ -84,8 +85,8 @@ class Cascade:
         first = int(outcomes.cost.mean(axis=0).argmin())
         answers = _answers(outcomes, first)
         query_words, answer_words = Vocabulary.of(outcomes.queries), Vocabulary.of(answers)
-        query_axes = word_axes(query_words.read(outcomes.queries)[0], LATENT_OF_QUERY, seed)
-        answer_axes = word_axes(answer_words.read(answers)[0], LATENT_OF_ANSWER, seed)
+        query_axes = latent_axes(query_words.read(outcomes.queries)[0], LATENT_OF_QUERY, seed)
+        answer_axes = latent_axes(answer_words.read(answers)[0], LATENT_OF_ANSWER, seed)
         bare = cls(
             first, query_words, answer_words, tuple(sorted(set(outcomes.tasks))), query_axes, answer_axes,
             np.zeros(1), np.ones(1), np.zeros((0, 0)), np.zeros((0, 0)), 0.0,

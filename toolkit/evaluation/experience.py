@@ -15,7 +15,7 @@ from toolkit.errors import RunError
 from toolkit.ledger import History
 from toolkit.messages import Data, Text, render
 from toolkit.records import Json
-from toolkit.routing.learning import Examples
+from toolkit.routing.examples import Examples
 
 GRADED = """
     with judged as (

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import RowsError
+from toolkit.routing.examples import Examples
 from toolkit.routing.frontier import Floats, Ints
-from toolkit.routing.learning import Examples
 
 FOLDS = 5
 CHARACTERS_PER_TOKEN = 4

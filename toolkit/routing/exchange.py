@@ -13,6 +13,7 @@ from toolkit.routing.frontier import Floats, Frontier, Ints, mean_quality
 
 LOG_RATES, QUANTILES = 40, 120
 MOST_PAIRS = 400_000
+FREE = 1e-6
 
 
 def rates(quality: Floats, cost: Floats) -> Floats:
@@ -62,11 +63,15 @@ class Sweep:
 def gap_closed(sweep: Sweep, zero: Sweep, oracle: Sweep, weights: Floats | None = None) -> float:
     """(AIQ - zero router's) / (oracle's - zero router's), over the logarithm of cost; NaN where there is no gap.
 
-    The range of costs is that of `zero`, whose settings are the single models.
+    The range of costs is that of `zero`, whose settings are the single models; what is free counts as a millionth of
+    the dearest.
     """
     n = len(zero.cost)
     share = np.full(n, 1 / n) if weights is None else weights / weights.sum()
     means = share @ zero.cost
-    low, high = float(means.min()), float(means.max())
+    high = float(means.max())
+    if high <= 0:
+        return float("nan")
+    low = max(float(means.min()), FREE * high)
     ours, base, best = (mean_quality(each.frontier(weights), low, high) for each in (sweep, zero, oracle))
     return (ours - base) / (best - base) if best > base else float("nan")

@@ -97,24 +97,25 @@ class Vocabulary:
         length = np.fromiter(map(len, own), np.float64, len(own))
         tokens = np.bincount(rows, minlength=len(own))
         lines = np.fromiter((text.count("\n") for text in own), np.float64, len(own))
-        of_words = counted[:, : len(self.words)]
-        surface = np.log1p(np.column_stack([length, tokens, lines, of_words @ self._surface_of_word]))
+        surface = np.log1p(np.column_stack([length, tokens, lines, counted @ self._surface_of_column]))
         counted.data = (1 + np.log(counted.data)) * self.idf[counted.indices]
         squares = np.add.reduceat(np.append(counted.data**2, 0.0), counted.indptr[:-1])
         squares[np.diff(counted.indptr) == 0] = 1.0
         counted.data /= np.repeat(np.sqrt(squares), np.diff(counted.indptr))
-        return counted[:, : len(self.words) + len(self.pairs)], surface
+        return _without_last_column(counted), surface
 
     @cached_property
     def _place(self) -> Callable[[str, int], int]:
         return {word: place for place, word in enumerate(self.words)}.get
 
     @cached_property
-    def _surface_of_word(self) -> Any:
+    def _surface_of_column(self) -> Any:
         place = {word: n for n, word in enumerate(self.words)}
         cells = [(place[w], column) for column, words in enumerate(SURFACE.values()) for w in words if w in place]
         rows, columns = zip(*cells, strict=True)
-        return sparse.csr_matrix((np.ones(len(cells)), (rows, columns)), (len(self.words), len(SURFACE))).toarray()
+        return sparse.csr_matrix(
+            (np.ones(len(cells)), (rows, columns)), (len(self.words) + len(self.pairs) + 1, len(SURFACE))
+        ).toarray()
 
     def _flat(self, told: Sequence[Sequence[str]]) -> tuple[Ints, Ints]:
         """The places of all tokens in one array (unknown ones: the number of words), and whose they are."""
@@ -137,6 +138,14 @@ class Vocabulary:
         counted = sparse.csr_matrix((np.ones(len(columns)), (owner, columns)), (n, last + 1))
         counted.sum_duplicates()
         return counted
+
+
+def _without_last_column(counted: Any) -> Any:
+    """The same as slicing, at a third of its price for one row."""
+    last = counted.shape[1] - 1
+    kept = counted.indices < last
+    ends = np.concatenate([[0], np.cumsum(kept)])[counted.indptr]
+    return sparse.csr_matrix((counted.data[kept], counted.indices[kept], ends), (counted.shape[0], last))
 
 
 def _tokens(text: str) -> list[str]:

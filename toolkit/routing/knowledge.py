@@ -17,14 +17,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from toolkit.routing.dearness import Dearness, log_lengths
 from toolkit.routing.features import Vocabulary
 from toolkit.routing.frontier import Floats, Frontier
+from toolkit.routing.predictors import Scaling
+from toolkit.routing.trust import Trust
 
-FORMAT = 1
+FORMAT = 2
 CARD, ARRAYS, WORDS = "card.json", "arrays.npz", "words.json"
-SPREAD = 4.0
-OUTSIDE = 1.0
-LEAST_DEARNESS, MOST_DEARNESS = 0.2, 5.0
+NESTED: dict[str, Any] = {"scaling": Scaling, "dearness": Dearness}
+TRUSTS = ("trust", "trust_elsewhere")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Card:
 class Expected:
     """What is expected of n requests: quality and cost (n, k), and why each is unlike the training ("" where not).
 
-    `merit` is what choices are made by: a model's mean and its lead at this request, without what all models share.
+    `merit` is what choices are made by, net of `cost`: a model's mean and its lead at this request, without what all
+    models share. Where nothing is believed, merit and cost are the models' means.
     """
 
     merit: Floats
@@ -81,31 +84,29 @@ class Expected:
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """The fitted regressions. Outputs of the `by_*` weights are ease, dearness and each model's lead, in that order.
+    """The fitted predictors. Outputs of the `by_*` weights and `offset` are ease and each model's lead, in that order.
 
-    `outside` are models that are never first choice, as learning to choose between fewer served better.
+    `trust` is how far they are believed at tasks of the training, `trust_elsewhere` at others.
     """
 
     models: tuple[str, ...]
     tasks: tuple[str, ...]
     vocabulary: Vocabulary = field(repr=False)
-    surface_centre: Floats = field(repr=False)
-    surface_scale: Floats = field(repr=False)
+    scaling: Scaling = field(repr=False)
     by_word: NDArray[np.float32] = field(repr=False)
     by_surface: Floats = field(repr=False)
     by_task: Floats = field(repr=False)
     by_no_task: Floats = field(repr=False)
     offset: Floats = field(repr=False)
-    outside: NDArray[np.bool_] = field(repr=False)
     mean_quality: Floats = field(repr=False)
     mean_cost: Floats = field(repr=False)
+    dearness: Dearness = field(repr=False)
     regions: NDArray[np.float32] = field(repr=False)
     nearness: Floats = field(repr=False)
-    belief: float = 1.0
-    curve_rates: Floats = field(repr=False, default_factory=lambda: np.zeros(1))
-    curve_cost: Floats = field(repr=False, default_factory=lambda: np.zeros(1))
-    curve_quality: Floats = field(repr=False, default_factory=lambda: np.zeros(1))
-    unseen_tasks: bool = False
+    curve_rates: Floats = field(repr=False)
+    curve_cost: Floats = field(repr=False)
+    trust: Trust
+    trust_elsewhere: Trust
     card: Card = field(repr=False, kw_only=True)
 
     def expect(self, texts: Sequence[str], tasks: Sequence[str | None]) -> Expected:
@@ -113,21 +114,21 @@ class Knowledge:
         words, surface = self.vocabulary.read(texts)
         told = words @ self._by_word_and_region
         outputs = self.by_task.shape[1]
-        found = told[:, :outputs] + self.offset
-        limit = SPREAD / np.sqrt(surface.shape[1])
-        found += np.clip((surface - self.surface_centre) / self.surface_scale, -limit, limit) @ self.by_surface
+        found = told[:, :outputs] + self.offset + self.scaling.of_rows(surface) @ self.by_surface
         place = self._place_of_task
         places = np.array([place.get(task or "", -1) for task in tasks], dtype=np.int64)
         found += np.where(places[:, None] >= 0, self.by_task[places], self.by_no_task)
         near = (told[:, outputs:] >= self.nearness).any(axis=1)
         unlike = tuple(self._unlike(task, int(p), bool(n)) for task, p, n in zip(tasks, places, near, strict=True))
         familiar = np.array([not why for why in unlike], dtype=bool)
-        trusted = (self.belief * familiar)[:, None]
-        likely = self.mean_quality + trusted * found[:, 2:]
-        merit = likely - OUTSIDE * self.outside * trusted
-        quality = np.clip(likely + familiar[:, None] * found[:, :1], 0, 1)
-        dearness = np.clip(1 + familiar * found[:, 1], LEAST_DEARNESS, MOST_DEARNESS)
-        return Expected(merit, quality, self.mean_cost * dearness[:, None], unlike)
+        here, elsewhere = self.trust, self.trust_elsewhere
+        leads = familiar * np.where(places >= 0, here.leads, elsewhere.leads)
+        merit = self.mean_quality + leads[:, None] * found[:, 1:]
+        ease = (familiar * np.where(places >= 0, here.ease, elsewhere.ease))[:, None] * found[:, :1]
+        priced = familiar & np.where(places >= 0, here.priced, elsewhere.priced)
+        ratio = self.dearness.at(log_lengths(texts), places)
+        cost = self.mean_cost * np.where(priced[:, None], ratio, 1.0)
+        return Expected(merit, np.clip(merit + ease, 0, 1), cost, unlike)
 
     @property
     def zero(self) -> Frontier:
@@ -140,11 +141,13 @@ class Knowledge:
         made = blake2b(digest_size=16)
         for name, array in sorted(self._arrays().items()):
             made.update(name.encode() + np.ascontiguousarray(array).tobytes())
-        made.update(orjson.dumps([self.models, self.tasks, self.vocabulary.words, self.belief, self.unseen_tasks]))
+        made.update(orjson.dumps([self.models, self.tasks, self.vocabulary.words, *self._trusts().values()]))
         return made.hexdigest()
 
     def _unlike(self, task: str | None, place: int, near: bool) -> str:
-        if place < 0 and self.tasks != ("",) and not self.unseen_tasks:
+        if not self.trust.any:
+            return "what was learnt is not surely better than none"
+        if place < 0 and self.tasks != ("",) and not self.trust_elsewhere.any:
             return f"the task {task!r} was not in the training" if task else "its task is not told, as in the training"
         return "" if near else "the words are unlike those of the training"
 
@@ -168,8 +171,7 @@ class Knowledge:
         told = {
             "format": FORMAT,
             "hash": self.hash,
-            "belief": self.belief,
-            "unseen_tasks": self.unseen_tasks,
+            **self._trusts(),
             "tasks": self.tasks,
             "card": asdict(self.card),
             "in_words": str(self.card),
@@ -192,13 +194,18 @@ class Knowledge:
         vocabulary = Vocabulary(
             tuple(words["words"]), arrays.pop("pairs"), arrays.pop("idf"), frozenset(words["common_lines"])
         )
+        inner = {
+            name: kind(**{each.name: arrays.pop(f"{name}.{each.name}") for each in fields(kind)})
+            for name, kind in NESTED.items()
+        }
         found = cls(
             models=tuple(card["models"]),
             tasks=tuple(told["tasks"]),
             vocabulary=vocabulary,
-            belief=told["belief"],
-            unseen_tasks=told["unseen_tasks"],
+            trust=Trust(**told["trust"]),
+            trust_elsewhere=Trust(**told["trust_elsewhere"]),
             card=Card(**card),
+            **inner,
             **arrays,
         )
         if found.hash != told["hash"]:
@@ -208,4 +215,9 @@ class Knowledge:
     def _arrays(self) -> dict[str, Any]:
         arrays = {each.name: getattr(self, each.name) for each in fields(self)}
         kept = {name: value for name, value in arrays.items() if isinstance(value, np.ndarray)}
+        for name, kind in NESTED.items():
+            kept |= {f"{name}.{each.name}": getattr(arrays[name], each.name) for each in fields(kind)}
         return {**kept, "pairs": self.vocabulary.pairs, "idf": self.vocabulary.idf}
+
+    def _trusts(self) -> dict[str, Any]:
+        return {name: asdict(getattr(self, name)) for name in TRUSTS}

@@ -116,9 +116,11 @@ class Learned(Router):
 
         expected = self.knowledge.expect(texts, [None] * len(texts) if tasks is None else tasks)
         unlike = np.array([bool(why) for why in expected.unlike], dtype=bool)
-        chosen = np.argmax(expected.merit - self.price * self.knowledge.mean_cost, axis=1)
+        chosen = np.argmax(expected.merit - self.price * expected.cost, axis=1)
         if self.floor is not None:
-            chosen = np.array([self._cheapest_above(quality) for quality in expected.quality], dtype=np.int64)
+            above = expected.quality >= self.floor
+            cheapest = np.argmin(np.where(above, expected.cost, np.inf), axis=1)
+            chosen = np.where(above.any(axis=1), cheapest, expected.quality.argmax(axis=1))
         largest = max(self.mixture, key=lambda each: each[1])[0]
         return np.where(unlike, largest, chosen).astype(np.int64)
 
@@ -157,15 +159,14 @@ class Learned(Router):
         candidates = {c.model: c for c in judged(facts, known.models)}
         free = [place for place, name in enumerate(known.models) if candidates[name].eligible]
         merit, quality, cost = expected.merit[row], expected.quality[row], expected.cost[row]
-        net = merit - self.price * known.mean_cost
+        net = merit - self.price * cost
         order = sorted(free, key=lambda place: -net[place])
         chances = {order[0]: 1.0} if order else {}
         why = expected.unlike[row]
-        if order and (why or not known.belief):
+        if order and why:
             chances = self._fallback(order)
             drawn = facts.chance(self).choices(list(chances), list(chances.values()))[0]
             order = [drawn, *(place for place in order if place != drawn)]
-            why = why or "what was learnt is not surely better than none"
             reason = f"abstains, as {why}: the best mixture of single models"
         elif order and self.floor is not None:
             above = [place for place in order if quality[place] >= self.floor]
@@ -202,11 +203,6 @@ class Learned(Router):
         shares = {place: share for place, share in self.mixture if place in order and share > 0}
         total = sum(shares.values())
         return {place: share / total for place, share in shares.items()} if total else {order[0]: 1.0}
-
-    def _cheapest_above(self, quality: NDArray[np.float64]) -> int:
-        above = [place for place in range(len(quality)) if self.floor is not None and quality[place] >= self.floor]
-        cost = self.knowledge.mean_cost
-        return min(above, key=lambda place: float(cost[place])) if above else int(quality.argmax())
 
     def _told(self, place: int, quality: NDArray[np.float64], cost: NDArray[np.float64]) -> str:
         return f"{self.knowledge.models[place]}, quality {quality[place]:.2f} and ${cost[place]:.2g} expected"

@@ -62,7 +62,6 @@ PEOPLE_VIEWS = (
         """,
     ),
 )
-LABELLED = "select id from grades where id = $label"
 TRIED = """
     with graded as (
         select attempt_id, list({
