@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from toolkit.steps import step as step
     from toolkit.tools import tool as tool
     from toolkit.widgets import changes as changes
+    from toolkit.widgets import label as label
     from toolkit.widgets import review as review
     from toolkit.widgets import show as show
     from toolkit.widgets import watch as watch
@@ -130,6 +131,7 @@ _HOMES = {
     "embed": "toolkit.prompting",
     "gate": "toolkit.evaluation.gate",
     "grading": "",
+    "label": "toolkit.widgets",
     "prompt": "toolkit.prompting",
     "replay": "toolkit.evaluation.replay",
     "review": "toolkit.widgets",

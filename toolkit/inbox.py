@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.discretion import Discretion
 from toolkit.errors import InboxError, InvalidOutput, RunError
-from toolkit.labels import Mark, Tried, labels
+from toolkit.labels import Mark, Tried, label_id, labels
 from toolkit.ledger import History, Journal, Review
 from toolkit.ledger.reviews import review_id
-from toolkit.ledger.views.people import TRIED
-from toolkit.ledger.writing.reviewing import Ending, ended
+from toolkit.ledger.views.people import LABELLED, TRIED
+from toolkit.ledger.writing.reviewing import Ending, ended, reopened
 from toolkit.outputs import Output
 from toolkit.parking import is_due, lapsed
 from toolkit.records import Grade, Json, Place, RowRecord, Run, now
@@ -148,12 +148,14 @@ class Inbox:
         by: str | None = None,
         note: str = "",
         marks: Mapping[str, Mark] | None = None,
+        is_label: bool = True,
     ) -> Ended:
         """Answer a question: plain JSON of the type that its step declares, or text where it declares none.
 
         `by` is who answers (the name of the user of this machine where left out), `note` goes on record beside it.
         Other open questions that ask the very same are answered with it. What models said before is graded by it, and
-        by `marks` where they say more: id of the attempt → passed or not, or 1 (worst) to 5 (best).
+        by `marks` where they say more: id of the attempt → passed or not, or 1 (worst) to 5 (best). Where it `is_label`
+        the answer itself is one; not so a judge's verdict, whose grade is made when it is collected.
         Raises InboxError where the answer does not fit, or where somebody was first; it says who, and when.
         """
         with self._journal() as journal:
@@ -164,17 +166,29 @@ class Inbox:
             note = redactor.text(note)
             told = f"answered by {name}" + (f": {note}" if note else "")
             same = [review, *(each for each in journal.waiting_for(review.key) if each.id != review.id)]
-            tried = self._tried(same)
+            tried = self._tried(same) if is_label or marks else {review.id: ()}
             check_marks(marks or {}, tried[review.id])
             grades = {
                 each.id: list(labels(each, tried[each.id], value=value, by=name, marks=marks or {}, note=note))
-                for each in same
+                for each in (same if is_label else ())
             }
             ending = Ending("answered", now(), told, value, name)
             reviews = journal.decided(ended(review, ending, labels=grades))
             run_id = review.place.run_id
             own = frozenset(top_row(each.place) for each in reviews if each.place.run_id == run_id)
             return Ended(reviews, own)
+
+    def take_back(self, id: str | Review, *, by: str | None = None) -> tuple[Review, ...]:
+        """Take an answer back that is no label, before any row has gone on with it; what waits again then.
+
+        Raises InboxError where somebody else gave it, where it went on record as a label, or a row has gone on.
+        """
+        with self._journal() as journal:
+            review = _found(journal, id)
+            if History(self.home, url=self._url).sql(LABELLED, {"label": label_id(review)}).rows:
+                raise InboxError(f"the answer to question {review.id[:8]} is a label on record, and stays")
+            name = self._redactor(journal, review).text(by or user())
+            return journal.decided(reopened(review, by=name, at=now()))
 
     def read(self, review: Review, text: str) -> Json:
         """The value that a text stands for: JSON of the type that is asked for, or a word. Raises InboxError."""

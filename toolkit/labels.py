@@ -56,7 +56,7 @@ def labels(
     label = value if isinstance(value, str) else canonical(value).decode()
     grader = f"Person({review.person!r})"
     own = Grade(grader, "label", label=label, reason=f"answered by {by}", graded_by=by)
-    yield grade_entry(f"{review.id}.0", own, review.place, model=review.person)
+    yield grade_entry(label_id(review), own, review.place, model=review.person)
     reader = Output.of(review.output_schema)
     for number, attempt in enumerate(tried, start=1):
         if (mark := marks.get(attempt.id)) is not None:
@@ -70,6 +70,11 @@ def labels(
                 continue
             grade = Grade(grader, "label", same, label, reason, graded_by=by)
         yield grade_entry(f"{review.id}.{number}", grade, review.place, attempt_id=attempt.id, model=attempt.model)
+
+
+def label_id(review: Review) -> str:
+    """The id of the grade that says what a person answered."""
+    return f"{review.id}.0"
 
 
 def marked(grader: str, mark: Mark, *, by: str, note: str = "") -> Grade:

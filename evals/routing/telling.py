@@ -30,7 +30,7 @@ kept; so the point estimates of `ours` are somewhat flattered, and only data kep
 intervals of hull measures lean upwards: the row `zero router` shows how far chance alone lifts them.
 
 Not reached: the aims for RouterBench (.18), ZeroEval (.10) and BFCL (.17), and BFCL's point estimate lies below that of
-a logistic regression, by a tenth of the width of either interval; at the same costs (`logistic, own costs`) it does not.
+a logistic regression, by a tenth of the width of either interval; at equal costs (`logistic, own costs`) it does not.
 Why: see what perfect task labels would close on the first two; of what differs between models within a task only two to
 three hundredths of the variance can be told from the text, whatever the features (`variants.md`). BFCL's learning curve
 still rises, and its 1,030 queries leave an interval of .2 around any router.

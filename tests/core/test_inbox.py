@@ -315,6 +315,22 @@ def test_a_person_may_grade_what_models_said_and_that_counts_instead(tmp_path: P
     assert found == (("b", "score", 0.75, "4", "nearly"), ("c", "assertion", 0.0, "failed", "nearly"))
 
 
+def test_an_answer_that_is_a_label_stays_and_one_that_is_none_can_be_taken_back(tmp_path: Path) -> None:
+    parked(tmp_path)
+    inbox = tk.Inbox(tmp_path)
+    one, other = inbox.open()
+    inbox.answer(one, REFUND, by="Priya")
+    with pytest.raises(InboxError, match="is a label on record, and stays"):
+        inbox.take_back(one, by="Priya")
+    inbox.answer(other, REFUND, by="Priya", is_label=False)
+    with pytest.raises(InboxError, match="was answered by Priya, who alone can take that back"):
+        inbox.take_back(other, by="Tom")
+    assert inbox.take_back(other, by="Priya") == (other,)
+    assert inbox.open() == [other]
+    inbox.answer(other, {"intent": "other", "urgent": True}, by="Tom")
+    assert inbox.find(other).answered_by == "Tom"
+
+
 @pytest.mark.parametrize(("mark", "told"), [(6, "1 to 5, not 6"), (0.5, "not 0.5"), ("good", "not 'good'")])
 def test_a_grade_off_the_scale_or_of_nothing_is_refused_and_the_question_stays_open(
     tmp_path: Path, mark: Any, told: str

@@ -45,7 +45,7 @@ EXPORTED = [
     "Fleet", "Hedge", "History", "Inbox", "Journal", "Judge", "Keep", "Ladder", "Learned", "Measured", "ModelSpec",
     "Once", "Redact", "Refit", "Repair", "Reply", "Request", "Retrieve", "Retry", "Rule", "Rules", "Session", "Shadow",
     "Similarity", "Skip", "Split", "Sticky", "Summarise", "Thompson", "Uniform", "Where", "Within", "Workflow",
-    "as_flow", "changes", "compare", "counterfactual", "drift", "embed", "gate", "grading", "prompt", "replay",
+    "as_flow", "changes", "compare", "counterfactual", "drift", "embed", "gate", "grading", "label", "prompt", "replay",
     "review", "router", "show", "step", "template", "tool", "watch",
 ]  # fmt: skip
 

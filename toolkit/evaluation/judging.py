@@ -9,6 +9,7 @@ attempts, joined by `+` and ended by a dot, by which its cost is found; its `att
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from toolkit.evaluation.estimates import Refusal
 from toolkit.evaluation.pairs import Difference, paired
 from toolkit.fleet import Fleet
 from toolkit.grading.grader import picked
-from toolkit.grading.judges import Judge, Pairwise, preference
+from toolkit.grading.judges import Judge, Pairwise, preference, preferred_once
 from toolkit.ledger import Entry, History, Journal, grade_entry
 from toolkit.ledger.views import judgements, questions
 from toolkit.policies import Policy, Repair, Retry
@@ -36,6 +37,7 @@ from toolkit.steps import step_of
 from toolkit.workflow import Workflow
 
 NAME = "judging"
+PAIR = re.compile(r" of \S+ and \S+$")
 Of = tuple[str, str, int, int]
 """Row, step, turn and repeat of a judged answer."""
 
@@ -100,19 +102,19 @@ def judge_run(
     `fresh=True` asks all anew. Where `by` is a person the rows are parked: when they are answered, judge again with
     `run_id=` of the judging run. Raises RunError where a run, step or field is not there, and what ends any run.
     """
-    history = History(_home(home, run))
-    answers = _sampled(_answers(history, run, step), sample, seed=options.get("seed", 0))
+    history = History(home_of(home, run))
+    answers = sampled(answers_of(history, run, step), sample, seed=options.get("seed", 0))
     if not (options.keys() & {"fresh", "run_id"} or _persons(by, fleet)):
         done = history.sql(judgements.JUDGED_BY, {"grader": repr(judge)}, run_id=answers[0].place.run_id)
         known = set(done.rows)
         answers = [each for each in answers if each.of not in known]
-    rows = {_id(each): _row(each, judge, answer=each) for each in answers}
+    rows = {name_of(each): _row(each, judge, answer=each) for each in answers}
 
     def asked(answer: Json, about: Mapping[str, Json]) -> Request:
         return judge.request(answer, about)
 
     running, verdicts = _run({"judge": asked}, judge, rows, by, fleet, policy, history, options)
-    pairs = [(each, verdicts.get(_id(each), {}).get("judge")) for each in answers]
+    pairs = [(each, verdicts.get(name_of(each), {}).get("judge")) for each in answers]
     graded = [_entry(judge.grade(said.value), each, (said,), fleet) for each, said in pairs if said is not None]
     return Judged(repr(judge), _written(graded, history), len(answers) - len(graded), running)
 
@@ -132,21 +134,27 @@ def judge_pairs(
 ) -> JudgedPairs:
     """Have each answer of a step held against the answer of another run to the same row, in both orders.
 
+    A person is asked about a pair once, in an order by chance.
+
     Pairs are rows with the same id and fields in both runs. Answers that are the same are a tie, and nobody is asked.
     Both runs get grades, 1 where theirs won, 0 where it lost, 0.5 for a tie, so that `compare` with
     `quality="Pairwise"` tells the same. The other arguments are those of `judge_run`; what was asked before is reused.
     """
-    history = History(_home(home, run))
-    firsts = _answers(history, run, step)
-    others = {each.of: each for each in _answers(history, against, step)}
+    history = History(home_of(home, run))
+    firsts = answers_of(history, run, step)
+    others = {each.of: each for each in answers_of(history, against, step)}
     pairs = [(each, others[each.of]) for each in firsts if each.of in others and each.fields == others[each.of].fields]
     if not pairs:
         raise RunError(f"the two runs have no row in common, with the same id and fields, at step {step!r}")
-    kept = {each.of for each in _sampled([first for first, _ in pairs], sample, seed=options.get("seed", 0))}
+    kept = {each.of for each in sampled([first for first, _ in pairs], sample, seed=options.get("seed", 0))}
     pairs = [pair for pair in pairs if pair[0].of in kept]
     grader = f"{judge!r} of {pairs[0][0].place.run_id} and {pairs[0][1].place.run_id}"
     differ = [pair for pair in pairs if _shown(pair[0], judge) != _shown(pair[1], judge)]
-    rows = {_id(a): _row(a, judge, first=a, second=b) for a, b in differ}
+    once = bool(_persons(by, fleet))
+    seed = options.get("seed", 0)
+    rows = {name_of(a): _row(a, judge, first=a, second=b) for a, b in differ}
+    if once:
+        rows = {name: {**row, "swapped": is_swapped(name, seed=seed)} for name, row in rows.items()}
 
     def asked(first: Json, second: Json, about: Mapping[str, Json]) -> Request:
         return judge.request(first, second, about)
@@ -154,14 +162,22 @@ def judge_pairs(
     def swapped(first: Json, second: Json, about: Mapping[str, Json]) -> Request:
         return judge.request(second, first, about)
 
-    running, verdicts = _run({"judge": asked, "swapped": swapped}, judge, rows, by, fleet, policy, history, options)
+    def by_chance(first: Json, second: Json, about: Mapping[str, Json], swapped: bool) -> Request:
+        return judge.request(*((second, first) if swapped else (first, second)), about)
+
+    functions: dict[str, Any] = {"judge": by_chance} if once else {"judge": asked, "swapped": swapped}
+    running, verdicts = _run(functions, judge, rows, by, fleet, policy, history, options)
     graded, wins, leans, disagreed = [], [], [], 0
     for first, second in pairs:
-        said = verdicts.get(_id(first), {})
-        if _id(first) not in rows:
+        said = verdicts.get(name_of(first), {})
+        if name_of(first) not in rows:
             value, reason = 0.5, "the same answer"
-        elif len(said) < 2:
+        elif len(said) < len(functions):
             continue
+        elif once:
+            found = preferred_once(said["judge"].value, swapped=bool(rows[name_of(first)]["swapped"]))
+            value, reason = found.value, found.reason
+            leans.append(found.to_first_place)
         else:
             found = preference(said["judge"].value, said["swapped"].value)
             value, reason = found.value, found.reason
@@ -183,11 +199,11 @@ def judge_pairs(
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
-def _home(home: Path | str | None, run: Running | str) -> Path:
+def home_of(home: Path | str | None, run: Running | str) -> Path:
     return Path(home or (run.settings.home if isinstance(run, Running) else DEFAULT_HOME))
 
 
-def _answers(history: History, run: Running | str, step: str | None) -> list[Told]:
+def answers_of(history: History, run: Running | str, step: str | None) -> list[Told]:
     """The answers of a run, at one step. Raises RunError where there is none."""
     workflows: dict[str, str] = dict(history.sql(questions.WORKFLOWS).rows)
     name = run.id if isinstance(run, Running) else chosen(run, tuple(workflows), home=history.home)
@@ -206,7 +222,7 @@ def _answers(history: History, run: Running | str, step: str | None) -> list[Tol
     return there
 
 
-def _sampled(answers: Sequence[Told], sample: int | None, *, seed: int) -> list[Told]:
+def sampled(answers: Sequence[Told], sample: int | None, *, seed: int) -> list[Told]:
     """That many of them, by a chance that the seed and the place determine."""
     if sample is None:
         return list(answers)
@@ -217,11 +233,16 @@ def _sampled(answers: Sequence[Told], sample: int | None, *, seed: int) -> list[
     return [each for each in answers if each.of in kept]
 
 
+def is_swapped(name: str, *, seed: int) -> bool:
+    """Whether a person sees the second answer of that pair first: by a chance that the seed and the pair determine."""
+    return int(content_hash(f"{seed}/{name}/order".encode())[:8], 16) % 2 == 1
+
+
 def _shown(answer: Told, judge: Judge | Pairwise) -> Json:
     return picked(answer.value, judge.of)
 
 
-def _id(answer: Told) -> str:
+def name_of(answer: Told) -> str:
     place = answer.place
     more = f"/{place.turn}.{place.repeat}" if place.turn or place.repeat else ""
     return f"{place.run_id}/{place.row_id}{more}"
@@ -235,7 +256,7 @@ def _row(of: Told, judge: Judge | Pairwise, **shown: Told) -> dict[str, Json]:
     about = {name: of.fields[name] for name in judge.shows}
     told = {name: _shown(each, judge) for name, each in shown.items()}
     models = ", ".join(str(each.model) for each in shown.values())
-    return {"id": _id(of), **told, "about": about, "step": of.place.step, "models": models}
+    return {"id": name_of(of), **told, "about": about, "step": of.place.step, "models": models}
 
 
 # -------------------------------------------------------------------------------------------------------------- acting
@@ -249,9 +270,10 @@ def _run(
     route = Fixed(by) if isinstance(by, str) else by
     policy = policy or Retry(2) | Repair(1)
     steps = [step_of(each, name=name, route=route, output=judge.output) for name, each in functions.items()]
-    running = Workflow(NAME, steps, policy=policy).run(list(rows.values()), fleet, home=history.home, **options)
+    running = Workflow(NAME, steps, policy=policy).start(list(rows.values()), fleet, home=history.home, **options)
+    running.wait(show=False if _persons(by, fleet) else None)
     verdicts: dict[str, dict[str, Told]] = {}
-    for each in _answers(history, running, None):
+    for each in answers_of(history, running, None):
         verdicts.setdefault(each.place.row_id, {})[each.place.step.rsplit("/", 1)[-1]] = each
     return running, verdicts
 
@@ -266,8 +288,9 @@ def _entry(grade: Grade, judged: Told, verdicts: Sequence[Told], fleet: Fleet) -
     """A grade of the judged answer, by whoever gave the verdicts; by code where nobody had to."""
     models = list(dict.fromkeys(each.model for each in verdicts if each.model))
     persons = [name for name in models if name in fleet.persons]
-    if persons:
-        grade = replace(grade, grader=f"Person({persons[0]!r})", graded_by="person")
+    if persons:  # with the pair of runs, where it is one: labels of pairs are none of single answers
+        pair = PAIR.search(grade.grader)
+        grade = replace(grade, grader=f"Person({persons[0]!r})" + (pair[0] if pair else ""), graded_by="person")
     elif models:
         grade = replace(grade, graded_by=", ".join(models))
     asked = "+".join(each.attempt_id or each.place.run_id for each in verdicts) or "none"

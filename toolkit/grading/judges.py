@@ -180,6 +180,14 @@ def preference(plain: Json, swapped: Json) -> Preference:
     return Preference(0.5, to_first_place, f"the orders disagree: {a}, and with the order swapped {b}")
 
 
+def preferred_once(verdict: Json, *, swapped: bool) -> Preference:
+    """Out of one verdict on a pair, of which the second answer stood first where it was `swapped`."""
+    said = verdict["better"]
+    value = {"first": 1.0, "second": 0.0, "tie": 0.5}[said]
+    lean = {"first": 1.0, "second": -1.0, "tie": 0.0}[said]
+    return Preference(1 - value if swapped else value, lean, verdict["reason"])
+
+
 # ----------------------------------------------------------------------------------------------------------- helpers
 def _check(rubric: str, shows: tuple[str, ...], *, taken: tuple[str, ...]) -> None:
     if not rubric.strip():

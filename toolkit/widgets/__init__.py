@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from toolkit.widgets.compare import Changes as Changes
 from toolkit.widgets.compare import changes as changes
+from toolkit.widgets.labelling import Labeller as Labeller
+from toolkit.widgets.labelling import label as label
 from toolkit.widgets.live import Watch as Watch
 from toolkit.widgets.live import watch as watch
 from toolkit.widgets.reviewing import Reviewing as Reviewing
@@ -19,6 +21,6 @@ from toolkit.widgets.standing import Standing as Standing
 from toolkit.widgets.standing import standing_of as standing_of
 
 __all__ = [
-    "Changes", "Reviewing", "RowView", "RunView", "Standing", "Watch", "changes", "review", "row_view", "show",
-    "standing_of", "watch",
+    "Changes", "Labeller", "Reviewing", "RowView", "RunView", "Standing", "Watch", "changes", "label", "review",
+    "row_view", "show", "standing_of", "watch",
 ]  # fmt: skip

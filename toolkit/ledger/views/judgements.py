@@ -6,6 +6,9 @@ from toolkit.ledger.views.evaluations import OF_STEP
 
 BY_PERSON = "(graded_by = 'person' or starts_with(grader, 'Person('))"
 
+_PAIR = r"regexp_extract({}, ' of \S+ and \S+$')"
+"""The two runs whose answers were held against each other, the end of a grader's name; empty for single answers."""
+
 JUDGED_BY = """
     select distinct row_id, step, turn, repeat from grades g
     where grader = $grader and (value is not null or label is not null)
@@ -23,7 +26,9 @@ SIDE_BY_SIDE = f"""
     ), people as (
         select run_id, row_id, step, turn, repeat, attempt_id, avg(value) as label
         from grades where value is not null and case when $truth is null
-            then {BY_PERSON} and ($people is null or grader = $people) else grader = $truth end
+            then {BY_PERSON} and ($people is null or grader = $people)
+                and {_PAIR.format("grader")} = {_PAIR.format("$judge")}
+            else grader = $truth end
         group by run_id, row_id, step, turn, repeat, attempt_id
     )
     select j.run_id, j.row_id, any_value(j.model) as model, any_value(j.judged) as judged, avg(p.label) as label,
@@ -34,3 +39,10 @@ SIDE_BY_SIDE = f"""
         left join rows r on r.run_id = j.run_id and r.row_id = j.row_id
     group by j.run_id, j.row_id, j.step, j.turn, j.repeat order by j.run_id, j.row_id, j.step, j.turn, j.repeat"""
 """A row per answer that the judge has judged: its grade, and people's label of the same answer, NULL without one."""
+
+EVERY_GRADER = f"""
+    select run_id, row_id, turn, repeat, grader, avg(value) as value
+    from grades
+    where value is not null and run_id = $run and {OF_STEP} and {_PAIR.format("grader")} = $pair
+    group by run_id, row_id, turn, repeat, grader order by grader"""
+"""What each grader, a person or not, said of the answers of a run; of pairs where `$pair` names one."""

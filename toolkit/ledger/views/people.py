@@ -62,6 +62,7 @@ PEOPLE_VIEWS = (
         """,
     ),
 )
+LABELLED = "select id from grades where id = $label"
 TRIED = """
     with graded as (
         select attempt_id, list({

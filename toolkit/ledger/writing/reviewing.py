@@ -22,6 +22,7 @@ from toolkit.records import Answer, Event, Json, Place
 _PLACE = "run_id = :run_id and row_id = :row_id and step = :step and turn = :turn and repeat = :repeat"
 THIS = f"select body from reviews where {_PLACE} and key = :key"
 SAME = "select body from reviews where key = :key and status = 'open'"
+ENDED = "select body from reviews where key = :key and status = 'answered'"
 ANSWER = f"select body from answers where {_PLACE}"
 
 
@@ -61,6 +62,42 @@ def ended(
         )
 
     return action
+
+
+def reopened(review: Review, *, by: str, at: datetime) -> Callable[[Transaction], tuple[Review, ...]]:
+    """An action that takes an answer back: the question waits again, and those that were answered with it.
+
+    Raises InboxError where that person did not answer it, or where a row has gone on with the answer.
+    """
+
+    def action(transaction: Transaction) -> tuple[Review, ...]:
+        rows = transaction.rows(THIS, key=review.key, **_where(review.place))
+        found = decoding.review(rows[0][0]) if rows else None
+        where = f"question {review.id[:8]} ({review.place})"
+        if found is None or found.status != "answered":
+            raise InboxError(f"{where} is not answered: there is nothing to take back")
+        if found.answered_by != by:
+            raise InboxError(f"{where} was answered by {found.answered_by or 'somebody'}, who alone can take that back")
+        all_of_it = [decoding.review(body) for (body,) in transaction.rows(ENDED, key=review.key)]
+        same = [each for each in all_of_it if each.answered_at == found.answered_at]
+        for each in same:
+            row = transaction.rows(statements.ROW, run_id=each.place.run_id, row_id=each.place.row_id)
+            if row and decoding.row(row[0][0]).status != "parked":
+                raise InboxError(f"{where}: the row has gone on with the answer, which stays")
+        return tuple(_reopen(transaction, each, at) for each in same)
+
+    return action
+
+
+def _reopen(transaction: Transaction, review: Review, at: datetime) -> Review:
+    waiting = replace(review, status="open", answered_at=None, answered_by=None, value=None)
+    rows = transaction.rows(ANSWER, **_where(review.place))
+    before = decoding.answer(rows[0][0]) if rows else Answer(review.place, review.key, "parked")
+    parked = replace(before, status="parked", value=None, reason=review.why, answered_at=at)
+    about = {"row_id": review.place.row_id, "step": review.place.step, "person": review.person}
+    event = Event("toolkit.review.reopened", review.place.run_id, at, about)
+    transaction.write(review_entry(waiting), answer_entry(parked), event_entry(event))
+    return waiting
 
 
 def _is_waiting(review: Review, ending: Ending) -> bool:
