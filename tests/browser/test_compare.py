@@ -34,7 +34,7 @@ def move(visit: Visit, place: str) -> str:
         f"slider => {{ slider.value = slider.{place}; slider.dispatchEvent(new Event('input')) }}"
     )
     visit.page.wait_for_timeout(500)
-    return visit.page.locator(".vega-embed svg").inner_text()
+    return visit.page.locator(".vega-embed svg.marks").text_content() or ""
 
 
 def test_the_slider_moves_the_choice_and_a_row_that_changed_opens_in_both_runs(lab: Laboratory, visit: Visit) -> None:
@@ -43,14 +43,13 @@ def test_the_slider_moves_the_choice_and_a_row_that_changed_opens_in_both_runs(l
     notebook.run()
     visit.page.locator(SLIDER).wait_for()
     cheap, dear = move(visit, "min"), move(visit, "max")
-    assert "keywords is best" in cheap and "keywords is best" not in dear
-    assert "linear" in dear.split("where a unit of quality")[0]
+    assert "keywords is best" in cheap
+    assert "linear is best" in dear
     visit.page.locator(".tk-list [data-row]").first.click()
     visit.page.locator(".tk-row svg").nth(1).wait_for()
     for theme in ("light", "dark"):
         notebook.theme(theme)
         visit.resize(1280, 2400)
-        visit.page.locator(".tk-list").first.scroll_into_view_if_needed()
         visit.photograph(f"compare_{theme}")
     assert visit.refused == []
     assert visit.errors == []

@@ -186,6 +186,8 @@ def _told(reckoned: Exchange, exponents: Any, names: dict[str, str]) -> list[dic
     for row, exponent in enumerate(exponents):
         choice = choice_of(reckoned, row)
         said = "is best" if choice.is_sure else "looks best, though not surely"
+        if choice.is_tied:
+            said = f"and {names[choice.second]} come to the same"
         lead = f"{usd(choice.gain)} USD a row [{usd(choice.gain_low)}, {usd(choice.gain_high)}] more than the next, "
         rows.append(
             {

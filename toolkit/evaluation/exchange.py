@@ -74,11 +74,18 @@ class Choice:
         """Whether the interval of its lead over the next leaves out nothing at all."""
         return self.gain_low > 0
 
+    @property
+    def is_tied(self) -> bool:
+        """Whether it and the next come to the same in every draw."""
+        return self.gain_low == self.gain_high == 0
+
     def __str__(self) -> str:
+        priced = f"Where an answer graded 1 instead of 0 is worth {usd(self.price)} USD"
+        if self.is_tied:
+            return f"{priced}, {self.contender} and {self.second} come to the same, and no other is better."
         lead = f"{usd(self.gain)} USD a row [{usd(self.gain_low)}, {usd(self.gain_high)}] ahead of {self.second}"
         shared = f"the best in {100 * self.share:.0f} % of {self.draws:,} draws of the rows"
         said = "is best" if self.is_sure else "looks best, though not surely"
-        priced = f"Where an answer graded 1 instead of 0 is worth {usd(self.price)} USD"
         return f"{priced}, {self.contender} {said}: {lead}, {shared}."
 
 

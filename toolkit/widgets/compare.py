@@ -152,12 +152,11 @@ class Changes(Shown):
         return f'<div style="margin:2px 0">{bold(self._said())} {faint("· " + opens)}</div>'
 
     def _controls(self) -> str:
+        """Always the same markup, so that a field keeps what is being typed into it."""
         others = self.found.scored.contenders[1:]
-        chosen = _select("contender", {name: f"against {_short(name)}" for name in others}, self.contender)
-        field = (
-            f'<input name="find" placeholder="find a row id" value="{escape(self.find)}" aria-label="find a row id">'
-        )
-        return spread([*([chosen] if len(others) > 1 else []), _select("order", ORDERS, self.order), field])
+        chosen = [_select("contender", {name: f"against {_short(name)}" for name in others})] if len(others) > 1 else []
+        field = '<input name="find" placeholder="find a row id" aria-label="find a row id">'
+        return spread([*chosen, _select("order", ORDERS), field])
 
     def _listed(self, rows: list[dict[str, Any]], *, links: bool) -> str:
         if not rows:
@@ -196,11 +195,8 @@ class Changes(Shown):
         return ", ".join(told)
 
 
-def _select(name: str, options: dict[str, str], chosen: str) -> str:
-    told = "".join(
-        f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>{escape(label)}</option>'
-        for value, label in options.items()
-    )
+def _select(name: str, options: dict[str, str]) -> str:
+    told = "".join(f'<option value="{escape(value)}">{escape(label)}</option>' for value, label in options.items())
     return f'<select name="{name}" aria-label="{name}">{told}</select>'
 
 

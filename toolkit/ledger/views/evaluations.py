@@ -196,5 +196,8 @@ RUN_AS_A_WHOLE = """
         (select sum(cost_usd) from attempts where run_id = $run) as cost_usd,
         (select count(*) from attempts where run_id = $run and cost_usd is null and error_type is null) as unpriced"""
 MEAN_GRADE = f"""
-    select avg(value) as mean, count(*) as n from grades
-    where run_id = $run and grader = $grader and value is not null and {OF_STEP}"""
+    select avg(value) as mean, count(*) as n from (
+        select avg(value) as value from grades
+        where run_id = $run and grader = $grader and value is not null and {OF_STEP}
+        group by row_id, step, turn, repeat, attempt_id
+    )"""
