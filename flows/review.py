@@ -1,22 +1,24 @@
-"""People under Prefect, in two ways.
+"""People under Prefect: a flow run that suspends for each question, shows it as a form, and goes on with its row.
 
-    ask      suspends for each question, shows it as a form in Prefect's UI, and goes on with its row once answered
-    wake     ends what has waited too long, and goes on with all rows whose questions were answered anywhere since
-
-A batch ends with its rows parked; either flow, run later, takes them up. `python flows/review.py [HOME]` wakes a home.
+A batch ends with its rows parked. This flow asks for them in Prefect's UI; rows that were answered elsewhere
+(`toolkit inbox`, a notebook) are woken by `flows/resume.py`.
 """
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, pause_flow_run, suspend_flow_run
+from prefect.client.schemas.objects import State
 from prefect.input import RunInput
+from prefect.states import Completed
 
 from toolkit import Inbox
 from toolkit.errors import InboxError
 from toolkit.ledger import Review
+from toolkit.orchestration.lookout import follow
+from toolkit.orchestration.plainly import nothing_yet, plainly
 
 WAIT_SECONDS = 24 * 3600
 LOOK_SECONDS = 5
@@ -30,17 +32,21 @@ class Verdict(RunInput):  # type: ignore[misc, unused-ignore]
     note: str = ""
 
 
-@flow(name="ask-people", persist_result=False)
-def ask(
-    home: str = ".toolkit", run_id: str | None = None, leaves: bool = False, look_seconds: int = LOOK_SECONDS
-) -> dict[str, int]:
-    """Ask for each question that waits, of that run if one is given, and go on with its row; how the rows ended.
+@flow(name="ask-people", flow_run_name="ask people in {home}", retries=0, persist_result=False)
+@plainly
+def ask(run_id: str = "", leaves: bool = False, look_seconds: int = LOOK_SECONDS, home: str = ".toolkit") -> State[Any]:
+    """Ask for each question that waits, and go on with its row once it is answered.
 
-    The flow run is paused meanwhile; where it `leaves`, its process ends, and Prefect starts it again with the answer:
-    that needs a deployment. It begins again then: what was answered before is on record, and not asked again.
-    """
+    Args:
+        run_id: Only the questions of that run; empty means of all.
+        leaves: End the process while it waits; Prefect starts it again with the answer, which needs a deployment. What was answered before is on record then, and not asked again.
+        look_seconds: How often to look for the answer, where the process stays.
+        home: The folder of journal and history.
+    """  # noqa: E501 (Prefect reads one line for each parameter)
+    if (nothing := nothing_yet(home)) is not None:
+        return nothing
     box, log, ended = Inbox(home), get_run_logger(), dict[str, int]()
-    while reviews := box.open(run_id):
+    while reviews := box.open(run_id.strip() or None):
         review = reviews[0]
         try:
             answered = _answered(box, review, leaves=leaves, look_seconds=look_seconds)
@@ -48,21 +54,11 @@ def ask(
             log.warning("%s", error)  # it did not fit, and is asked again, or somebody was first
             continue
         log.info("%s was answered by %s", review.place, answered.reviews[0].answered_by)
-        progress = box.resume(answered.run_id, answered.row_ids).wait(show=False).progress
+        progress = follow(box.resume(answered.run_id, answered.row_ids), home=Path(home)).progress
         for status in ("answered", "parked", "failed"):
             ended[status] = ended.get(status, 0) + getattr(progress, status)
-    return ended
-
-
-@flow(name="wake-parked-rows", persist_result=False)
-def wake(home: str = ".toolkit") -> dict[str, int]:
-    """Go on with every row that can: run id → rows that are answered now. Put it on a schedule."""
-    box, log, woken = Inbox(home), get_run_logger(), dict[str, int]()
-    for ready in box.wake():
-        progress = box.resume(ready.run.id, ready.row_ids).wait(show=False).progress
-        log.info("run %s: %s rows went on, %s wait still", ready.run.id, progress.answered, progress.parked)
-        woken[ready.run.id] = progress.answered
-    return woken
+    said = ", ".join(f"{count} rows {status}" for status, count in ended.items()) or "nobody was to be asked"
+    return Completed(message=said, data=ended)
 
 
 def _answered(box: Inbox, review: Review, *, leaves: bool, look_seconds: int) -> Any:
@@ -77,7 +73,3 @@ def _answered(box: Inbox, review: Review, *, leaves: bool, look_seconds: int) ->
     else:
         given = pause_flow_run(wait_for_input=form, timeout=WAIT_SECONDS, poll_interval=look_seconds)
     return box.answer(review.id, box.read(review, given.answer), by=given.by, note=given.note)
-
-
-if __name__ == "__main__":
-    print(wake(*sys.argv[1:2]))

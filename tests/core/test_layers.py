@@ -34,7 +34,10 @@ LAYERS = (
          "workflow", "worst"),
     ),
     ("reading", ("charts", "evaluation", "forecasting", "foreseeing", "planning")),
-    ("edges", ("cli", "demo", "examples", "fake", "magics", "orchestration", "serving", "telemetry", "widgets")),
+    (
+        "edges",
+        ("cli", "demo", "examples", "fake", "guarding", "magics", "orchestration", "serving", "telemetry", "widgets"),
+    ),
 )  # fmt: skip
 LAYER = {module: level for level, (_, modules) in enumerate(LAYERS) for module in modules}
 

@@ -97,13 +97,13 @@ def test_the_form_has_typed_fields_with_descriptions(tmp_path: Path) -> None:
     schema = as_flow(desk, rows="tickets.csv", chunk_size=7).parameters.model_dump()
     fields = schema["properties"]
     assert list(fields) == [
-        "rows", "fleet", "router", "limit", "chunk_size", "chunks_at_once", "fresh", "seed", "redact", "content",
-        "home", "run_id",
+        "rows", "fleet", "router", "limit", "budget", "run_id", "fresh", "chunk_size", "chunks_at_once", "seed",
+        "redact", "content", "home",
     ]  # fmt: skip
     assert schema["required"] == ["fleet"]
     assert fields["rows"]["default"] == "tickets.csv" and fields["rows"]["type"] == "string"
     assert fields["chunk_size"] == {
-        "default": 7, "minimum": 1, "type": "integer", "position": 4, "title": "chunk_size",
+        "default": 7, "minimum": 1, "type": "integer", "position": 7, "title": "chunk_size",
         "description": "Rows of one Prefect task.",
     }  # fmt: skip
     assert fields["fresh"]["type"] == "boolean"

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import subprocess
-import sys
+import threading
 import time
-from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from tests.browser.standing import ROOT, up
+from toolkit.cli.app import app
 from toolkit.errors import SetupError
 from toolkit.ledger import History
+from toolkit.orchestration.database import database_url
 from toolkit.orchestration.deploying import deployments
-
-ROOT = Path(__file__).parents[2]
+from toolkit.orchestration.standing import running_server
 
 
 @pytest.fixture
@@ -30,7 +30,9 @@ def in_root(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("in_root")
 def test_every_deployment_of_the_file_can_be_made_and_keeps_its_schedule() -> None:
     made = {deployment.name: deployment for deployment in deployments(ROOT / "prefect.yaml")}
-    assert set(made) >= {"support-desk", "prune", "resume"}
+    assert set(made) == {
+        "support-desk", "nightly-evaluation", "retrain-router", "resume", "ask-people", "prune"
+    }  # fmt: skip
     assert all(deployment.entrypoint and deployment.tags for deployment in made.values())
     (weekly,) = made["prune"].schedules or []
     assert getattr(weekly.schedule, "cron", "") == "30 3 * * 0"
@@ -53,47 +55,60 @@ def test_what_cannot_be_served_is_one_sentence(tmp_path: Path, content: str | No
         deployments(file)
 
 
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`toolkit up` on a free port, ready; and the URL of its API."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment |= {"PREFECT_HOME": str(tmp_path / "prefect")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "toolkit.cli", "up", "--port", str(port)],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        assert first.startswith("ready after"), first
-        yield process, f"http://127.0.0.1:{port}/api"
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+@pytest.mark.parametrize("is_prefect", [True, False])
+def test_a_port_that_is_taken_is_told_with_what_holds_it(is_prefect: bool) -> None:
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if is_prefect else 404)
+            self.end_headers()
+            self.wfile.write(b"true" if is_prefect else b"")
+
+        def log_message(self, *_told: Any) -> None:
+            return None
+
+    told = "a Prefect server runs at port .* set PREFECT_API_URL=" if is_prefect else "is taken by another program"
+    with HTTPServer(("127.0.0.1", 0), Health) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        with pytest.raises(SetupError, match=told), running_server(other.server_port):
+            pass
+        other.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("prefect.db", "wants a URL such as postgresql://"),
+        ("mysql://root@127.0.0.1/prefect", "wants a URL such as postgresql://"),
+        ("postgresql://me:secret@127.0.0.1:9/prefect", "no PostgreSQL answers at 127.0.0.1:9"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_one_sentence_without_its_password(url: str, told: str) -> None:
+    with pytest.raises(SetupError, match=told) as raised:
+        database_url(url)
+    assert "secret" not in str(raised.value)
+
+
+def test_without_a_file_the_command_says_so_and_starts_nothing(tmp_path: Path) -> None:
+    ended = CliRunner().invoke(app, ["up", "--file", str(tmp_path / "prefect.yaml")])
+    assert ended.exit_code == 2 and "there is no" in ended.output and "--file" in ended.output
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_a_deployment_runs_as_the_ui_starts_it_and_ctrl_c_ends_all_of_it(
-    up: tuple[subprocess.Popen[str], str], tmp_path: Path
-) -> None:
-    process, url = up
-    with httpx.Client(base_url=url, timeout=30) as api:
-        deployment = api.get("/deployments/name/support/support-desk").raise_for_status().json()
-        asked = {"parameters": {"limit": 5, "home": str(tmp_path / "record")}, "state": {"type": "SCHEDULED"}}
-        flow_run = api.post(f"/deployments/{deployment['id']}/create_flow_run", json=asked).raise_for_status().json()
-        ended = _ended(api, flow_run["id"])
-        assert ended["state"]["type"] == "COMPLETED", ended["state"]
-    runs = History(tmp_path / "record").sql("select origin, status, rows_total, flow_run_id from runs").rows
-    assert runs == (("prefect", "finished", 5, flow_run["id"]),)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 0
-    with pytest.raises(httpx.HTTPError):
-        httpx.get(f"{url}/health", timeout=2)
+@pytest.mark.timeout(600)
+def test_a_deployment_runs_as_the_ui_starts_it_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
+    with up(tmp_path) as running:
+        with running.client() as api:
+            deployment = api.get("/deployments/name/support/support-desk").raise_for_status().json()
+            asked = {"parameters": {"limit": 5, "home": str(tmp_path / "record")}, "state": {"type": "SCHEDULED"}}
+            begun = api.post(f"/deployments/{deployment['id']}/create_flow_run", json=asked).raise_for_status().json()
+            ended = _ended(api, begun["id"])
+            assert ended["state"]["type"] == "COMPLETED", ended["state"]
+        runs = History(tmp_path / "record").sql("select origin, status, rows_total, flow_run_id from runs").rows
+        assert runs == (("prefect", "finished", 5, begun["id"]),)
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(timeout=90) == 0
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"{running.api}/health", timeout=2)
 
 
 def _ended(api: httpx.Client, id: str) -> dict[str, Any]:

@@ -52,7 +52,10 @@ class Chunk(Rows):
 
 
 class Batch:
-    """The rows of an order, in chunks. Its parts may run in several threads; `cancel` stops them all."""
+    """The rows of an order, in chunks. Its parts may run in several threads; `cancel` stops them all.
+
+    `stopped` is the budget that stopped it, in words; empty where none did.
+    """
 
     def __init__(self, order: Order, *, flow_run_id: str | None = None, wrap: Wrap = unwrapped) -> None:
         self.order = order
@@ -65,6 +68,8 @@ class Batch:
         self._under_way: set[Running] = set()
         self._progress: list[Progress] = []
         self._cancelled = False
+        self.stopped = ""
+        self._is_over = False
         self._run: Run | None = None
         self._journal: Journal | None = None
         self._holding: Holding | None = None
@@ -115,8 +120,9 @@ class Batch:
             unpriced=sum(tally.unpriced for tally in tallies),
         )
         began = min((part.began for part in parts), default=None)
+        ended = max((part.ended or 0.0 for part in parts), default=0.0) if self._is_over else None
         progress = Progress(total=self.total, tally=whole, **counted)
-        return progress if began is None else replace(progress, began=began)
+        return progress if began is None else replace(progress, began=began, ended=ended or None)
 
     def cancel(self) -> None:
         """Stop all parts between two attempts; no further part starts."""
@@ -128,6 +134,7 @@ class Batch:
 
     def close(self, status: RunStatus) -> None:
         """Let go of the run; it is put on record as ended early where nobody else works on it, and can be continued."""
+        self._is_over = True
         if self._holding is None or self._journal is None:
             return
         try:
@@ -153,6 +160,7 @@ class Batch:
             run_id=self.run_id,
             origin="prefect",
             flow_run_id=self._flow_run_id,
+            budget=form.budget.strip(),
             parts=parts,
             told=self.order.told,
         )
@@ -164,10 +172,14 @@ class Batch:
             if self._cancelled:
                 running.cancel()
         try:
-            done = running.wait(show=False)
-            if running.steering.wish == "cancel":  # by somebody who has the record, not by whoever has this batch
-                raise Stopped("the run was cancelled")
-            return done
+            running.wait(show=False)
         finally:
             with self._lock:
                 self._under_way.discard(running)
+        if running.steering.wish == "cancel":  # by somebody who has the record, not by whoever has this batch
+            raise Stopped("the run was cancelled")
+        if running.stopped:
+            self.stopped = self.stopped or running.stopped
+            self.cancel()
+            raise Stopped(running.stopped)
+        return running

@@ -10,11 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 from prefect import Task, get_run_logger, runtime
 from prefect.client.schemas.objects import State
-from prefect.context import SyncClientContext
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled, Completed, Failed
 
@@ -22,14 +20,11 @@ from toolkit.dataflow import Wrap
 from toolkit.errors import Stopped, ToolkitError
 from toolkit.orchestration.batch import Batch, Chunk
 from toolkit.orchestration.form import Form, Given, Order, made_good
-from toolkit.orchestration.reporting import Bar, Summary, publish
+from toolkit.orchestration.lookout import LOOK_SECONDS, STOP_SECONDS, Lookout, is_cancelled
+from toolkit.orchestration.reporting import Summary, publish
 from toolkit.orchestration.stepping import OFF
 from toolkit.progress import line
-from toolkit.records import RunStatus
-
-LOOK_SECONDS = 1.0
-ASK_SECONDS = 2.0
-STOP_SECONDS = 120.0
+from toolkit.records import RunStatus, now
 
 
 class Conducting:
@@ -43,29 +38,30 @@ class Conducting:
         self._flow_run_id: str | None = runtime.flow_run.id
         self._pending: deque[PrefectFuture[Any]] = deque()
         self._batch: Batch | None = None
-        self._bar: Bar | None = None
-        self._asked = time.monotonic()
+        self._lookout: Lookout | None = None
 
     def run(self) -> State[Any]:
         """The whole flow run. Errors that a person can mend become its state, with their one sentence."""
         try:
-            order = made_good(self._given, self._form)
+            order = made_good(self._given, self._form, flow_run_id=self._flow_run_id)
             batch = self._batch = Batch(order, flow_run_id=self._flow_run_id, wrap=self._wrap(order))
+            began = now()
             run = batch.begin()
+            self._lookout = Lookout(run.id, run.workflow, home=batch.home, since=began)
         except ToolkitError as error:
             return self._failed(error)
-        self._log.info("run %s begins: %s rows, home %s", run.id, batch.total, batch.home.resolve())
-        self._bar = Bar(run.workflow)
+        verb = "goes on" if order.run_id else "begins"
+        self._log.info("run %s %s: %s rows, home %s", run.id, verb, batch.total, batch.home.resolve())
         try:
             self._hand_out(batch)
         except Stopped:
             return self._stopped(batch)
         except ToolkitError as error:
             self._stop(batch, "interrupted")
+            self._tell(batch)
             return self._failed(error)
         except BaseException as error:
-            self._log.warning("%s: stopping; run %s can be continued", type(error).__name__, run.id)
-            self._stop(batch, "cancelled" if isinstance(error, KeyboardInterrupt) else "interrupted")
+            self._broken_off(batch, error)
             raise
         summary = self._tell(batch)
         return Completed(message=str(summary), data=summary)
@@ -90,28 +86,17 @@ class Conducting:
 
     def _settle(self, batch: Batch) -> None:
         """Wait for the longest waiting task, looking round meanwhile. Raises what it raised."""
+        assert self._lookout is not None
         while True:
             try:
                 told = self._pending[0].result(timeout=LOOK_SECONDS)
             except TimeoutError:
-                self._look(batch)
+                self._lookout.look(batch.progress)
                 continue
             self._pending.popleft()
             self._log.info("%s", told)
-            self._look(batch)
+            self._lookout.look(batch.progress)
             return
-
-    def _look(self, batch: Batch) -> None:
-        """Show where the batch stands, and ask whether somebody cancelled the flow run in the UI."""
-        if self._bar is not None:
-            self._bar.show(batch.progress)
-        if self._flow_run_id is None or time.monotonic() - self._asked < ASK_SECONDS:
-            return
-        self._asked = time.monotonic()
-        with SyncClientContext.get_or_create() as context:
-            state = context.client.read_flow_run(UUID(self._flow_run_id)).state
-        if state is not None and (state.is_cancelling() or state.is_cancelled()):
-            raise Stopped("the flow run was cancelled")
 
     # ------------------------------------------------------------------------------------------------------- endings
     def _stop(self, batch: Batch, status: RunStatus) -> None:
@@ -125,17 +110,27 @@ class Conducting:
     def _stopped(self, batch: Batch) -> State[Any]:
         self._stop(batch, "cancelled")
         summary = self._tell(batch)
-        return Cancelled(message=f"{summary}; continue it with run_id = {summary.run_id}", data=summary)
+        further = f"continue it with run_id = {summary.run_id}"
+        if batch.stopped:
+            return Failed(name="Budget reached", message=f"{batch.stopped}; {summary}; {further} and a larger budget")
+        return Cancelled(message=f"{summary}; {further}", data=summary)
+
+    def _broken_off(self, batch: Batch, error: BaseException) -> None:
+        """Somebody ends this process: Prefect, as the flow run was cancelled or gives way; or a person, with Ctrl-C."""
+        meant = isinstance(error, KeyboardInterrupt) or is_cancelled(self._flow_run_id)
+        self._log.warning("stopping between two attempts (%s)", type(error).__name__)
+        self._stop(batch, "cancelled" if meant else "interrupted")
+        self._tell(batch, with_picture=False)
 
     def _failed(self, error: ToolkitError) -> State[Any]:
         self._log.error("%s", error)
         return Failed(message=str(error), data=error)
 
-    def _tell(self, batch: Batch) -> Summary:
-        if self._bar is not None:
-            self._bar.show(batch.progress)
+    def _tell(self, batch: Batch, *, with_picture: bool = True) -> Summary:
+        if self._lookout is not None:
+            self._lookout.close(batch.progress)
         summary = Summary.of(batch.run_id, batch.home)
-        publish(summary)
+        publish(summary, with_picture=with_picture)
         self._log.info("%s", summary)
         return summary
 

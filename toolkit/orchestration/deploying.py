@@ -36,15 +36,20 @@ def deployments(path: Path) -> list[RunnerDeployment]:
 
     Raises SetupError, naming the deployment, where the file cannot be read or a flow cannot be loaded.
     """
+    return [_deployment(given, path) for given in listed(path)]
+
+
+def listed(path: Path) -> list[Mapping[str, Any]]:
+    """What the file says of each deployment. Raises SetupError where it cannot be read, or lists none."""
     try:
-        listed = yaml.safe_load(path.read_text(encoding="utf-8")).get("deployments") or []
+        found = yaml.safe_load(path.read_text(encoding="utf-8")).get("deployments") or []
     except FileNotFoundError:
         raise SetupError(f"there is no {path}; go to the folder that has one, or name it with --file") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
         raise SetupError(f"{path} cannot be read: {error}") from error
-    if not listed:
+    if not found or not all(isinstance(given, dict) for given in found):
         raise SetupError(f"{path} lists no deployments")
-    return [_deployment(given, path) for given in listed]
+    return list(found)
 
 
 def _deployment(given: Mapping[str, Any], path: Path) -> RunnerDeployment:

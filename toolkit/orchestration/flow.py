@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
@@ -24,6 +24,7 @@ from toolkit.orchestration.form import Form, Given, Order, named
 from toolkit.orchestration.reporting import Summary
 from toolkit.orchestration.stepping import Shown
 from toolkit.redaction import Redact
+from toolkit.routing import Router
 from toolkit.workflow import Workflow
 
 Tasks = Literal["chunks", "steps"]
@@ -34,7 +35,9 @@ def as_flow(
     workflow: Workflow,
     *,
     fleet: Fleet | str | Path | None = None,
+    fleets: Mapping[str, str | Path] | None = None,
     rows: Any = None,
+    routers: Mapping[str, Router | str] | None = None,
     tasks: Tasks = "chunks",
     chunk_size: int = 100,
     name: str | None = None,
@@ -48,7 +51,9 @@ def as_flow(
     workflow: Workflow,
     *,
     fleet: Fleet | str | Path | None = None,
+    fleets: Mapping[str, str | Path] | None = None,
     rows: Any = None,
+    routers: Mapping[str, Router | str] | None = None,
     tasks: Tasks = "chunks",
     chunk_size: int = 100,
     name: str | None = None,
@@ -63,7 +68,9 @@ def as_flow(
     workflow: Workflow,
     *,
     fleet: Fleet | str | Path | None = None,
+    fleets: Mapping[str, str | Path] | None = None,
     rows: Any = None,
+    routers: Mapping[str, Router | str] | None = None,
     tasks: Tasks = "chunks",
     chunk_size: int = 100,
     name: str | None = None,
@@ -74,7 +81,9 @@ def as_flow(
 ) -> Any:
     """A flow whose parameters are those of `Form`, and whose result is a `Summary`.
 
-    `fleet` and `rows` are paths (the form's defaults), or objects (used where the form leaves them empty). With
+    `fleet` and `rows` are paths (the form's defaults), or objects (used where the form leaves them empty). `fleets` and
+    `routers` are choices: what people read in the form, and the path of a models.toml or the router behind it (routers
+    by step as text: `triage=Fixed('large'); reply=cheapest`); a field beside them takes any other. With
     `tasks="steps"` every request of a model step is a task run too: for small runs, as each costs Prefect 10 ms and
     more. A flow may be called in a notebook's cell as it is; with `awaited=True` it is to be awaited instead.
     `reference` is the workflow as `toolkit resume` finds it (`support`, `file.py:name`); `redact` is what happens where
@@ -88,7 +97,9 @@ def as_flow(
     """
     if tasks not in ("chunks", "steps"):
         raise WorkflowError(f"tasks is 'chunks' (a task per chunk of rows) or 'steps' (per step too), not {tasks!r}")
-    given = Given(workflow, fleet, rows, chunk_size, reference, redact)
+    choices = {name: str(path) for name, path in (fleets or {}).items()}
+    routes = {name: route if isinstance(route, str) else repr(route) for name, route in (routers or {}).items()}
+    given = Given(workflow, fleet, rows, chunk_size, reference, redact, choices, routes)
 
     def conducting_of(answers: dict[str, Any]) -> Conducting:
         return Conducting(given, Form(**answers), wrap=_shown if tasks == "steps" else lambda _: unwrapped)

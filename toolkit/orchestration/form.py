@@ -9,15 +9,17 @@ from __future__ import annotations
 import inspect
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from toolkit.budgets import budgets_of
 from toolkit.discretion import Discretion, discreet, redacted
 from toolkit.errors import RunError
 from toolkit.fleet import Fleet
+from toolkit.ledger import Journal
 from toolkit.records import Run
 from toolkit.redaction import Redact, Redactor
 from toolkit.resuming import Job, find_run
@@ -27,6 +29,9 @@ from toolkit.settings import Settings
 from toolkit.workflow import Workflow
 
 Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+OWN = "as the workflow has it"
+"""The first of the routers to choose from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,38 +40,45 @@ class Form:
 
     Args:
         rows: A file (CSV, Parquet, JSONL, Excel) or a DuckDB SELECT that gives the rows.
-        fleet: The models.toml that says who can be asked.
-        router: Who answers, instead of the workflow's own routers: Fixed('large'), Ladder('small', 'large'), cheapest, or step by step as triage=Fixed('large'); reply=cheapest.
-        limit: Only the first so many rows; empty means all.
+        fleet: Who can be asked: a models.toml.
+        fleet_file: Another models.toml; where it is given, the choice above does not count.
+        router: Who answers, instead of the workflow's own routers, such as Fixed('large') or triage=Fixed('large').
+        routing: Any other router, such as Ladder('small', 'large'), cheapest, or step by step triage=Fixed('large'); reply=cheapest. Where it is given, the choice above does not count.
+        limit: Only the first so many rows; 0 means all.
+        budget: What may be spent at most, such as 5 USD; day: 20 USD; step reply: 1 USD. Empty means no limit, or as the run to be continued had it.
+        run_id: Continue this run (or latest) where it stopped; empty means a new one.
+        fresh: Ask anew, also where earlier runs have the answer on record.
         chunk_size: Rows of one Prefect task.
         chunks_at_once: Chunks under way at the same time; one chunk alone already has 64 rows under way.
-        fresh: Ask anew, also where earlier runs have the answer on record.
         seed: The source of all random draws; the same seed draws alike.
         redact: What is replaced before anybody sees it: secrets, personal (addresses and phones too), none, or a call such as Redact(emails=True); empty means secrets, or as the run to be continued had it.
         content: full, or hashes where no words are to be kept; empty means full, or as the run to be continued had it.
         home: The folder of journal and history.
-        run_id: Continue this run (or latest) where it stopped; empty means a new one.
     """  # noqa: E501 (Prefect reads one line for each parameter)
 
     rows: str
     fleet: str
-    router: str | None = None
-    limit: Positive | None = None
+    fleet_file: str = ""
+    router: str = ""
+    routing: str = ""
+    limit: Natural = 0
+    budget: str = ""
+    run_id: str = ""
+    fresh: bool = False
     chunk_size: Positive = 100
     chunks_at_once: Positive = 1
-    fresh: bool = False
     seed: int = 0
     redact: str = ""
     content: str = ""
     home: str = ".toolkit"
-    run_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Given:
     """What `as_flow` was given: `fleet` and `rows` are objects or paths, `reference` loads the workflow again.
 
-    `redact` is what a flow run does whose form leaves that empty.
+    `redact` is what a flow run does whose form leaves that empty. `fleets` and `routers` are what the form lets choose
+    from: names as people read them, and the path or the call behind each.
     """
 
     workflow: Workflow
@@ -75,6 +87,17 @@ class Given:
     chunk_size: int
     reference: str | None
     redact: Redact | str | None = ""
+    fleets: Mapping[str, str] = field(default_factory=dict)
+    routers: Mapping[str, str] = field(default_factory=dict)
+
+    def fleet_of(self, form: Form) -> str:
+        """The path of the fleet that is wanted; empty where it is the one given in code."""
+        return form.fleet_file.strip() or self.fleets.get(form.fleet, form.fleet or "")
+
+    def router_of(self, form: Form) -> str:
+        """The routers that are wanted, as text; empty where they are the workflow's own."""
+        chosen = "" if form.router == OWN else self.routers.get(form.router, form.router or "")
+        return form.routing.strip() or chosen.strip()
 
     def asked(self, answers: Mapping[str, Any]) -> Settings:
         """What is to be redacted and kept, by the form or else by the code."""
@@ -101,7 +124,15 @@ class Given:
             if isinstance(value, str | Path):
                 parameters[name] = parameters[name].replace(default=str(value))
             elif value is not None:
-                parameters[name] = parameters[name].replace(default=None, annotation=str | None)
+                parameters[name] = parameters[name].replace(default="")
+        for name, other, choices in (
+            ("fleet", "fleet_file", tuple(self.fleets)),
+            ("router", "routing", (OWN, *self.routers) if self.routers else ()),
+        ):
+            if choices:
+                parameters[name] = parameters[name].replace(default=choices[0], annotation=Literal[choices])
+            else:
+                del parameters[other]
         parameters["chunk_size"] = parameters["chunk_size"].replace(default=self.chunk_size)
         return inspect.Signature(list(parameters.values()), return_annotation=Any)
 
@@ -120,30 +151,43 @@ class Order:
     told: Mapping[str, Any]
 
 
-def made_good(given: Given, form: Form) -> Order:
-    """Open what the form names. Raises SetupError with what is missing and what to do, and without what is redacted."""
+def made_good(given: Given, form: Form, *, flow_run_id: str | None = None) -> Order:
+    """Open what the form names. Raises SetupError with what is missing and what to do, and without what is redacted.
+
+    A flow run that Prefect starts again goes on with the run that it had begun.
+    """
     answers = vars(form)
     with discreet(given.redactor(answers)):
-        fleet = Fleet.load(form.fleet) if form.fleet else given.fleet
-        known = _continued(form, given.workflow)
+        fleet_path = given.fleet_of(form)
+        fleet = Fleet.load(fleet_path) if fleet_path else given.fleet
+        known = _continued(form, given.workflow) or begun_by(flow_run_id, home=form.home)
         job = (known.settings.get("job") or {}) if known else {}
-        router = (form.router or "").strip() or job.get("router")
+        router = given.router_of(form) or job.get("router")
         workflow = given.workflow.with_routes(parse_routers(router, tuple(fleet))) if router else given.workflow
         limit = form.limit or (known.settings.get("limit") if known else None)
         rows = open_rows(form.rows or given.rows).head(limit, 0)
+        budgets_of(form.budget)
         discretion = Discretion.of(given.asked(answers), known)
         discretion.check(workflow, fleet)
         redactor = discretion.redactor(fleet, key=discretion.key(Path(form.home)))
     told = {}
-    if given.reference and form.fleet and form.rows:
-        told = Job(given.reference, form.fleet, form.rows, router).told
+    if given.reference and fleet_path and form.rows:
+        told = Job(given.reference, fleet_path, form.rows, router).told
     run_id = known.id if known else None
     return Order(workflow, fleet, redacted(rows, redactor), form, run_id, limit, discretion, told)
 
 
+def begun_by(flow_run_id: str | None, *, home: Path | str) -> Run | None:
+    """The run that this flow run began when it was started before, if it was."""
+    if flow_run_id is None or not (Path(home) / "journal.db").exists():
+        return None
+    with Journal.open(home) as journal:
+        return next((run for run in journal.runs() if run.flow_run_id == flow_run_id), None)
+
+
 def _continued(form: Form, workflow: Workflow) -> Run | None:
     """The run that the form says to continue."""
-    if not form.run_id or not form.run_id.strip():
+    if not form.run_id.strip():
         return None
     run = find_run(form.run_id.strip(), home=form.home)
     if run.workflow != workflow.name:
@@ -159,8 +203,9 @@ def named(flow: str, answers: Mapping[str, Any]) -> str:
     parts = [f"{flow}: {source if len(source) <= 80 else source[:79] + '…'}"]
     if answers.get("limit"):
         parts.append(f"first {answers['limit']:,} rows")
-    if answers.get("router"):
-        parts.append(str(answers["router"])[:60])
+    router = answers.get("routing") or answers.get("router")
+    if router and router != OWN:
+        parts.append(str(router)[:60])
     if answers.get("run_id"):
         parts.append(f"continues {answers['run_id']}")
     return ", ".join(parts)

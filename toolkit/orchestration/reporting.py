@@ -1,4 +1,4 @@
-"""What a flow run tells in Prefect's UI: a summary, a table of costs by step and model, a bar while it works.
+"""What a flow run tells in Prefect's UI: a summary with a picture, a table of costs, a bar while it works.
 
 In: a batch, and the history of its run. Out: artifacts, and the `Summary` that the flow gives back.
 """
@@ -20,6 +20,7 @@ from prefect.artifacts import (
 
 from toolkit.ledger import History, Table
 from toolkit.ledger.views import questions
+from toolkit.orchestration import picturing
 from toolkit.progress import duration, line
 from toolkit.running import Progress
 
@@ -81,8 +82,8 @@ class Bar:
 
     def __init__(self, workflow: str) -> None:
         self._shown = (0.0, "")
-        self._id: UUID = _now(
-            create_progress_artifact, progress=0.0, key=_key(workflow, "progress"), description="Rows done"
+        self._id: UUID = now_and_here(
+            create_progress_artifact, progress=0.0, key=artifact_key(workflow, "progress"), description="Rows done"
         )
 
     def show(self, progress: Progress) -> None:
@@ -91,21 +92,21 @@ class Bar:
         shown = (min(share, 100.0), line(progress))
         if shown != self._shown:
             self._shown = shown
-            _now(update_progress_artifact, artifact_id=self._id, progress=shown[0], description=shown[1])
+            now_and_here(update_progress_artifact, artifact_id=self._id, progress=shown[0], description=shown[1])
 
 
-def publish(summary: Summary) -> None:
-    """The artifacts of a run that is over."""
-    _now(
+def publish(summary: Summary, *, with_picture: bool = True) -> None:
+    """The artifacts of a run that is over; without its picture where there is no time for it."""
+    now_and_here(
         create_markdown_artifact,
-        markdown=markdown(summary),
-        key=_key(summary.workflow, "summary"),
+        markdown=markdown(summary, with_picture=with_picture),
+        key=artifact_key(summary.workflow, "summary"),
         description=str(summary),
     )
-    _now(
+    now_and_here(
         create_table_artifact,
         table=costs(summary),
-        key=_key(summary.workflow, "costs"),
+        key=artifact_key(summary.workflow, "costs"),
         description=f"Calls and costs by step and model, run {summary.run_id}",
     )
 
@@ -113,24 +114,30 @@ def publish(summary: Summary) -> None:
 def costs(summary: Summary) -> list[dict[str, Any]]:
     """Calls, tokens, cost and median time by step and model."""
     found = summary.sql(questions.RUN_COSTS)
-    return [dict(zip(found.columns, row, strict=True)) for row in found]
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found]
+    return [
+        {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()} for row in rows
+    ]
 
 
-def markdown(summary: Summary) -> str:
+def markdown(summary: Summary, *, with_picture: bool = True) -> str:
     """The summary as a page."""
     history = (summary.home / "history.duckdb").resolve()
-    counts = ("answered", "parked", "failed", "set_aside")
-    rows = "\n".join(f"| {name.replace('_', ' ')} | {getattr(summary, name):,} |" for name in counts)
+    counts = [summary.answered, summary.parked, summary.failed, summary.set_aside]
+    rows = " | ".join(f"{count:,}" for count in counts)
+    picture = picturing.worth(summary.history, summary.run_id) if with_picture else ""
     return f"""# {summary.workflow}: {summary.status}
 
 Run `{summary.run_id}`, {summary.rows_total or 0:,} rows, {duration(summary.seconds)}, {summary.money}
 
-| rows | |
-|---|---:|
-{rows}
+| answered | parked | failed | set aside |
+|---:|---:|---:|---:|
+| {rows} |
 
 {summary.attempts:,} attempts, {summary.errors:,} of them failed.
 {_whats_left(summary)}
+{picture}
+
 ## Ask in SQL
 
 The record is `{history}`. In Python:
@@ -138,31 +145,38 @@ The record is `{history}`. In Python:
 ```python
 from toolkit import History
 
-History({str(summary.home.resolve())!r}).sql("select * from model_costs", run_id={summary.run_id!r})
+history = History({str(summary.home.resolve())!r})
+history.sql("select * from model_costs", run_id={summary.run_id!r})
 ```
 
 or in DuckDB itself, over all runs (`duckdb -readonly {history}`):
 
 ```sql
-select step, model, count(*) as calls, count(error_type) as errors, sum(cost_usd) as cost_usd
-from attempts where run_id = '{summary.run_id}' group by all order by all;
+select step, model, count(*) as calls, count(error_type) as errors,
+  sum(cost_usd) as cost_usd
+from attempts
+where run_id = '{summary.run_id}'
+group by all order by all;
 ```
 """
 
 
 def _whats_left(summary: Summary) -> str:
     if summary.status != "finished":
-        return f"\nIt was stopped; `run_id = {summary.run_id}` goes on with it, and asks nothing that is on record.\n"
+        return (
+            f"\n**It was stopped.** `run_id = {summary.run_id}` in the form goes on with it, as does "
+            f"`toolkit resume {summary.run_id}`; what is on record is not asked again.\n"
+        )
     if summary.parked or summary.failed:
-        return f"\nRows that are parked or failed run again with `run_id = {summary.run_id}`.\n"
+        return f"\nRows that are parked or failed run again with `run_id = {summary.run_id}` in the form.\n"
     return ""
 
 
-def _key(workflow: str, what: str) -> str:
+def artifact_key(*words: str) -> str:
     """A key as Prefect wants it: lower case, digits and dashes."""
-    return f"{re.sub('[^a-z0-9]+', '-', workflow.lower()).strip('-')}-{what}"
+    return "-".join(re.sub("[^a-z0-9]+", "-", word.lower()).strip("-") for word in words)
 
 
-def _now(call: Any, **arguments: Any) -> Any:
+def now_and_here(call: Any, **arguments: Any) -> Any:
     """Call Prefect and wait, also where an event loop runs: its own guess would be a coroutine there."""
     return cast(Any, call)(**arguments, _sync=True)

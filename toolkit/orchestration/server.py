@@ -24,7 +24,7 @@ from prefect.utilities.asyncutils import run_coro_as_sync
 
 from toolkit.errors import SetupError
 
-START_UP_SECONDS = 120
+START_UP_SECONDS = 240
 PATIENCE_SECONDS = 10.0
 
 
@@ -38,7 +38,7 @@ def local_server() -> Iterator[str]:
     """
     url = get_current_settings().api.url
     if url:
-        _check(url)
+        check_answers(url)
         yield url
         return
     ours: dict[Any, Any] = {
@@ -108,7 +108,7 @@ class _Server(SubprocessASGIServer):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _check(url: str) -> None:
+def check_answers(url: str) -> None:
     try:
         httpx.get(f"{url.rstrip('/')}/health", timeout=PATIENCE_SECONDS)
     except httpx.HTTPError as error:
