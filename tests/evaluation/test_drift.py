@@ -110,3 +110,8 @@ def test_the_view_tells_each_day_of_a_step(calm: tk.History) -> None:
 def test_the_chart_has_a_panel_per_signal_and_rules_where_something_changed(dropped: tk.History) -> None:
     spec = tk.drift(dropped, step="label").plot().to_dict()
     assert any("quality" in str(panel.get("title")) for panel in spec["vconcat"])
+
+
+def test_the_chart_of_a_change_is_a_picture_too(dropped: tk.History, tmp_path: Path) -> None:
+    tk.drift(dropped, step="label").plot().save(str(tmp_path / "drift.png"))
+    assert (tmp_path / "drift.png").read_bytes().startswith(b"\x89PNG")

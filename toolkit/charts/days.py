@@ -18,11 +18,14 @@ def drift(found: Drift) -> Any:
 
     More than 400 days are drawn by week. A sentence where no signal has a day.
     """
+    from pandas import to_datetime
+
     altair = altair_()
     days, alarms = found.days(), found.frame()
     if not len(days):
         return sentence(f"Nothing of step {found.step} is on record for any day yet: run it, and ask again.")
     alarms = alarms[alarms.alarm_on.notna()]
+    alarms = alarms.assign(**{name: to_datetime(alarms[name]) for name in ("alarm_on", "changed_on")})
     if days.day.nunique() > MOST_DAYS:
         days = _by_week(days)
     signals = list(days[["signal", "unit"]].drop_duplicates().itertuples(index=False))
