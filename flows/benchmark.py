@@ -30,7 +30,7 @@ import duckdb
 import toolkit as tk
 from toolkit.errors import SetupError
 from toolkit.ledger import Table
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.routing import Router
 from toolkit.rows import open_rows
 

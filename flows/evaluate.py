@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from pydantic import Field
 
+from toolkit.asking.settings import Settings
 from toolkit.fleet import Fleet
 from toolkit.orchestration import local_server
 from toolkit.orchestration.form import begun_by
@@ -22,8 +23,7 @@ from toolkit.orchestration.lookout import follow
 from toolkit.orchestration.plainly import page, plainly
 from toolkit.orchestration.reporting import Summary, publish
 from toolkit.routing.parsing import parse_routers
-from toolkit.running import start
-from toolkit.settings import Settings
+from toolkit.runs.running import start
 
 if TYPE_CHECKING:
     from toolkit.evaluation.suites import Suite

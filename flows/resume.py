@@ -22,8 +22,8 @@ from toolkit.orchestration.lookout import follow, left_to
 from toolkit.orchestration.plainly import nothing_yet, plainly
 from toolkit.orchestration.reporting import Summary, publish
 from toolkit.records import Run
-from toolkit.resuming import resume
-from toolkit.running import Running
+from toolkit.runs.resuming import resume
+from toolkit.runs.running import Running
 
 
 @prefect.flow(name="resume", flow_run_name="go on with what stopped in {home}", retries=0, persist_result=False)

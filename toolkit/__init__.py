@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from toolkit import grading as grading
-    from toolkit.budgets import Budget as Budget
     from toolkit.context import CutMiddle as CutMiddle
     from toolkit.context import DropOldest as DropOldest
     from toolkit.context import Keep as Keep
@@ -31,10 +30,14 @@ if TYPE_CHECKING:
     from toolkit.evaluation.gate import gate as gate
     from toolkit.evaluation.replay import replay as replay
     from toolkit.fleet import Fleet as Fleet
-    from toolkit.inbox import Inbox as Inbox
+    from toolkit.graph.steps import step as step
+    from toolkit.graph.workflow import Workflow as Workflow
     from toolkit.ledger import History as History
     from toolkit.ledger import Journal as Journal
     from toolkit.models.spec import ModelSpec as ModelSpec
+    from toolkit.money.budgets import Budget as Budget
+    from toolkit.people.inbox import Inbox as Inbox
+    from toolkit.people.sessions import Session as Session
     from toolkit.policies import Escalate as Escalate
     from toolkit.policies import Fallback as Fallback
     from toolkit.policies import Hedge as Hedge
@@ -43,10 +46,11 @@ if TYPE_CHECKING:
     from toolkit.policies import Repair as Repair
     from toolkit.policies import Retry as Retry
     from toolkit.policies import Within as Within
-    from toolkit.prompting import Skip as Skip
-    from toolkit.prompting import embed as embed
-    from toolkit.prompting import prompt as prompt
-    from toolkit.prompting import template as template
+    from toolkit.prompts.prompting import Skip as Skip
+    from toolkit.prompts.prompting import embed as embed
+    from toolkit.prompts.prompting import prompt as prompt
+    from toolkit.prompts.prompting import template as template
+    from toolkit.prompts.tools import tool as tool
     from toolkit.records import Reply as Reply
     from toolkit.records import Request as Request
     from toolkit.redaction import Redact as Redact
@@ -69,19 +73,15 @@ if TYPE_CHECKING:
     from toolkit.routing import Uniform as Uniform
     from toolkit.routing import Where as Where
     from toolkit.routing.custom import router as router
-    from toolkit.sessions import Session as Session
-    from toolkit.steps import step as step
-    from toolkit.tools import tool as tool
     from toolkit.widgets import changes as changes
     from toolkit.widgets import label as label
     from toolkit.widgets import review as review
     from toolkit.widgets import show as show
     from toolkit.widgets import watch as watch
-    from toolkit.workflow import Workflow as Workflow
 
 _HOMES = {
     "Balanced": "toolkit.routing",
-    "Budget": "toolkit.budgets",
+    "Budget": "toolkit.money.budgets",
     "Cheapest": "toolkit.routing",
     "CutMiddle": "toolkit.context",
     "DropOldest": "toolkit.context",
@@ -93,7 +93,7 @@ _HOMES = {
     "Fleet": "toolkit.fleet",
     "Hedge": "toolkit.policies",
     "History": "toolkit.ledger",
-    "Inbox": "toolkit.inbox",
+    "Inbox": "toolkit.people.inbox",
     "Journal": "toolkit.ledger",
     "Judge": "toolkit.routing",
     "Keep": "toolkit.context",
@@ -111,10 +111,10 @@ _HOMES = {
     "Retry": "toolkit.policies",
     "Rule": "toolkit.routing",
     "Rules": "toolkit.routing",
-    "Session": "toolkit.sessions",
+    "Session": "toolkit.people.sessions",
     "Shadow": "toolkit.routing",
     "Similarity": "toolkit.routing",
-    "Skip": "toolkit.prompting",
+    "Skip": "toolkit.prompts.prompting",
     "Split": "toolkit.routing",
     "Sticky": "toolkit.routing",
     "Summarise": "toolkit.context",
@@ -122,24 +122,24 @@ _HOMES = {
     "Uniform": "toolkit.routing",
     "Where": "toolkit.routing",
     "Within": "toolkit.policies",
-    "Workflow": "toolkit.workflow",
+    "Workflow": "toolkit.graph.workflow",
     "as_flow": "toolkit.orchestration",
     "changes": "toolkit.widgets",
     "compare": "toolkit.evaluation.comparing",
     "counterfactual": "toolkit.evaluation.counterfactual",
     "drift": "toolkit.evaluation.drift",
-    "embed": "toolkit.prompting",
+    "embed": "toolkit.prompts.prompting",
     "gate": "toolkit.evaluation.gate",
     "grading": "",
     "label": "toolkit.widgets",
-    "prompt": "toolkit.prompting",
+    "prompt": "toolkit.prompts.prompting",
     "replay": "toolkit.evaluation.replay",
     "review": "toolkit.widgets",
     "router": "toolkit.routing.custom",
     "show": "toolkit.widgets",
-    "step": "toolkit.steps",
-    "template": "toolkit.prompting",
-    "tool": "toolkit.tools",
+    "step": "toolkit.graph.steps",
+    "template": "toolkit.prompts.prompting",
+    "tool": "toolkit.prompts.tools",
     "watch": "toolkit.widgets",
 }
 

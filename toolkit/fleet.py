@@ -30,7 +30,7 @@ from toolkit.errors import FleetError
 from toolkit.models.function import Answering, FunctionModel
 from toolkit.models.person import Patience, Person, folded
 from toolkit.models.spec import ModelSpec, Provider
-from toolkit.prices import Listing, Price, PriceBook, longest_match
+from toolkit.money.prices import Listing, Price, PriceBook, longest_match
 from toolkit.records import Json, now
 from toolkit.routing.router import ModelFacts
 
@@ -139,7 +139,7 @@ class Fleet:
             if spec.price is not None:
                 own[name] = spec.price
             elif spec.is_hosted:
-                from toolkit.published import listing, provider_at
+                from toolkit.money.published import listing, provider_at
 
                 providers = {spec.provider, provider_at(spec.endpoint) or spec.provider}
                 override = longest_match(self.overrides, spec.model, providers=providers)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import RowsError
-from toolkit.prompting import plain
+from toolkit.prompts.prompting import plain
 from toolkit.records import Json
 
 Fields = Mapping[str, Json]

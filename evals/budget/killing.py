@@ -19,8 +19,8 @@ from pathlib import Path
 
 from evals.budget.worker import PRICES
 from toolkit import fake
-from toolkit.budgets import SLACK, Budgets, budgets_of
 from toolkit.ledger import History
+from toolkit.money.budgets import SLACK, Budgets, budgets_of
 
 FAULTS = "429:0.04, 500:0.03, cut_stream:0.03, truncated_json:0.03, reset:0.03, silent:0.01"
 LOOK_SECONDS = 0.1

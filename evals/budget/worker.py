@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from toolkit import Fallback, Fleet, Hedge, Ladder, ModelSpec, Request, Retry, Workflow, prompt, step
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 
 PRICES = {"small": Price(1.0, 4.0), "large": Price(5.0, 20.0)}
 WORDS = "Where is my parcel? It was to be here on Tuesday, and nobody answers the telephone. "

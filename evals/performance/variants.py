@@ -111,7 +111,7 @@ def _workflow() -> Any:
 
 def _fleet(url: str) -> Any:
     import toolkit as tk
-    from toolkit.prices import Price
+    from toolkit.money.prices import Price
 
     return tk.Fleet.of(
         tk.ModelSpec("echo", "openai", "echo-1", endpoint=f"{url}/v1", price=Price(0.15, 0.6), window=128_000)

@@ -12,8 +12,6 @@ from typing import Any
 
 from evals.record.harness import Marks, WatchedJournal
 from toolkit import Fixed, Fleet, ModelSpec, Workflow, prompt, step
-from toolkit import beginning as beginning_module
-from toolkit.claiming import Holding
 from toolkit.errors import LedgerError
 from toolkit.fake import settings
 from toolkit.fake.profiles import Settings as FakeSettings
@@ -21,6 +19,8 @@ from toolkit.ledger.merging import merger as merging
 from toolkit.ledger.writing import holders
 from toolkit.models.http import HttpModel
 from toolkit.records import Reply, Request
+from toolkit.runs import beginning as beginning_module
+from toolkit.runs.claiming import Holding
 
 MODELS = ("reader", "writer", "checker", "keeper")
 STEPS = ("label", "reply", "check")

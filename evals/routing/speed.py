@@ -19,7 +19,7 @@ import numpy as np
 import toolkit as tk
 from toolkit.evaluation.outcomes import Outcomes, folds_of, load_outcomes
 from toolkit.messages import Message, Text
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Request
 from toolkit.routing import Cheapest, Learned, Router, RoutingFacts
 from toolkit.routing.learning import fit

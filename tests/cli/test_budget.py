@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from toolkit import Budget, Journal
-from toolkit.budgets import Budgets, Worst
 from toolkit.ledger.writing import reservations
 from toolkit.ledger.writing.reservations import Reservation
+from toolkit.money.budgets import Budgets, Worst
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Desk

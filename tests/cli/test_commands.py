@@ -78,7 +78,7 @@ def test_a_bug_is_one_sentence_and_a_code_of_its_own(desk: Desk, monkeypatch: py
     def broken(_: str) -> None:
         raise RuntimeError("out of\nmagic")
 
-    monkeypatch.setattr("toolkit.resuming.load_workflow", broken)
+    monkeypatch.setattr("toolkit.runs.resuming.load_workflow", broken)
     ended = desk.run("rows.csv")
     assert ended.code == 70
     assert ended.sentence.startswith("toolkit: RuntimeError: out of magic; this is a bug in toolkit")

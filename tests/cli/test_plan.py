@@ -11,9 +11,9 @@ import pytest
 
 from tests.core.core_samples import Model, fleet_of, run_over, said
 from toolkit import Escalate, Fixed, Fleet, Ladder, ModelSpec, Workflow, prompt, step
+from toolkit.forecasts.planning import Asked, Facts, Prospect, Settled, StepProspect, facts_of, planned
 from toolkit.ledger import History
 from toolkit.ledger.retention.pruning import Rule, prune
-from toolkit.planning import Asked, Facts, Prospect, Settled, StepProspect, facts_of, planned
 from toolkit.records import Request, now
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import Any
 from toolkit import Fixed, Fleet, Reply, Request, Workflow
 from toolkit.errors import CallError
 from toolkit.messages import Text
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Attempt, Candidate, Decision, Grade, Json
 from toolkit.routing import ModelFacts, RoutingFacts
-from toolkit.running import Running
+from toolkit.runs.running import Running
 
 SMALL = Fixed("small")
 

@@ -36,11 +36,11 @@ from toolkit.errors import AccessDenied, RateLimited, Unavailable
 from toolkit.grading import Case, Grader
 from toolkit.messages import sections
 from toolkit.models.spec import Provider
+from toolkit.money.prices import Price
 from toolkit.policies import Policy
-from toolkit.prices import Price
 from toolkit.records import Grade, Reply
 from toolkit.routing import ByFunction, Router, RoutingFacts
-from toolkit.running import Running
+from toolkit.runs.running import Running
 
 LADDER = Ladder("small", "large", "person")
 
@@ -190,7 +190,7 @@ def test_whatever_a_model_raises_becomes_a_failed_row_and_nothing_escapes(tmp_pa
     assert run.run.status == "finished"
     assert column(run, 'select status from "rows" order by "index"') == ["answered", "failed", "answered"]
     assert run.progress.tally.errors == 1
-    assert sys.modules["toolkit.loop"].running_loop().is_running()
+    assert sys.modules["toolkit.asking.thread"].running_loop().is_running()
 
 
 class Strange(Provider):

@@ -35,7 +35,9 @@ from toolkit import (
     prompt,
     step,
 )
-from toolkit.budgets import Balance, Budgets, Cap, Denied, Worst, budgets_of, denied
+from toolkit.asking.reconciling import dead, reconciled
+from toolkit.asking.spending import is_free
+from toolkit.asking.worst import dearest, input_tokens, limited, output_tokens, worst
 from toolkit.errors import (
     AccessDenied,
     CallError,
@@ -51,14 +53,12 @@ from toolkit.ledger.writing.statements import SQLITE
 from toolkit.ledger.writing.tables import metadata
 from toolkit.ledger.writing.transaction import Transaction
 from toolkit.messages import Data, Media, Message, Text, ToolSpec
-from toolkit.prices import Price
-from toolkit.reconciling import dead, reconciled
+from toolkit.money.budgets import Balance, Budgets, Cap, Denied, Worst, budgets_of, denied
+from toolkit.money.prices import Price
+from toolkit.prompts.tokens import Bytes, prompt_tokens
 from toolkit.records import Usage
 from toolkit.routing import Router, RoutingFacts
-from toolkit.running import Running
-from toolkit.spending import is_free
-from toolkit.tokens import Bytes, prompt_tokens
-from toolkit.worst import dearest, input_tokens, limited, output_tokens, worst
+from toolkit.runs.running import Running
 
 PRICE = Price(10.0, 20.0)
 LIMIT = 50

@@ -25,14 +25,14 @@ from hypothesis import strategies as st
 from evals.resume.together import stop
 from tests.core.core_samples import SMALL, Cancels, Model, column, fleet_of, run_over, tickets
 from toolkit import History, Journal, Request, Workflow, prompt, step
-from toolkit.claiming import Holding
 from toolkit.errors import AccessDenied, LedgerError
 from toolkit.ledger import row_entry, run_entry
 from toolkit.ledger.writing import holders
 from toolkit.ledger.writing.holders import Holder
 from toolkit.ledger.writing.transaction import Transaction
 from toolkit.records import RowRecord, RowStatus, Run, now
-from toolkit.running import Running
+from toolkit.runs.claiming import Holding
+from toolkit.runs.running import Running
 
 RUN = Run("r", "w", "script", datetime(2026, 3, 1, tzinfo=UTC))
 PUT = """insert into holders (id, host, pid, process_started, beaten_at)

@@ -12,9 +12,9 @@ import pytest
 
 from tests.core.test_claiming import RUN, elsewhere, ended, put, taken
 from toolkit import History, Journal
-from toolkit.claiming import Holding
+from toolkit.asking.steering import Steering
 from toolkit.ledger.writing import claims, holders, wishes
-from toolkit.steering import Steering
+from toolkit.runs.claiming import Holding
 
 URL = os.environ.get("TOOLKIT_TEST_POSTGRESQL", "")
 pytestmark = pytest.mark.skipif(not URL, reason="TOOLKIT_TEST_POSTGRESQL names no database")

@@ -20,9 +20,9 @@ from toolkit import Escalate, Fleet, Ladder, ModelSpec, Redact, Skip, Workflow, 
 from toolkit.errors import RowsError, RunError, Unavailable
 from toolkit.records import Reply, Request
 from toolkit.redaction import TOKEN
-from toolkit.resuming import Job, resume
 from toolkit.rows import Rows
-from toolkit.running import Running
+from toolkit.runs.resuming import Job, resume
+from toolkit.runs.running import Running
 
 SECRET = "sk-proj-abcDEF0123456789abcDEF"
 ROWS = [{"id": f"t{at}", "ticket": f"number {at}: {SECRET} or jane{at}@example.com"} for at in range(6)]

@@ -14,7 +14,7 @@ from toolkit.context.ranking import bm25, cosine
 from toolkit.context.summarising import EARLIER, split
 from toolkit.errors import ContextOverflow
 from toolkit.messages import Data, Message, Part, Text, ToolCall, ToolResult
-from toolkit.tokens import BYTES, ESTIMATE, prompt_tokens
+from toolkit.prompts.tokens import BYTES, ESTIMATE, prompt_tokens
 
 ALPHABET = st.sampled_from(["a", "é", "漢", "🙂", " ", "\n", "</ticket>", "<", "&lt;/ticket>"])
 DATA = st.lists(ALPHABET, min_size=1, max_size=200).map("".join).filter(lambda text: bool(text.strip()))

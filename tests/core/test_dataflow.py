@@ -15,10 +15,10 @@ from pydantic import BaseModel
 
 from tests.core.core_samples import SMALL, Model, column, fleet_of, run_over, said, tickets
 from toolkit import Request, Retry, Skip, Workflow, embed, prompt, step
+from toolkit.graph.steps import About
 from toolkit.messages import sections
 from toolkit.records import Reply
-from toolkit.running import Running
-from toolkit.steps import About
+from toolkit.runs.running import Running
 
 
 class Triage(BaseModel):

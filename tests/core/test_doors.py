@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from tests.core.core_samples import member
-from toolkit.doors import BROKEN_OFF, Door, Doors, Outcome, Refused, door
+from toolkit.asking.doors import BROKEN_OFF, Door, Doors, Outcome, Refused, door
 from toolkit.errors import Overloaded, RateLimited, Stopped, Unavailable
 from toolkit.gates import THRESHOLD, Gate, OwnKeeper, breaker
 from toolkit.models.spec import ModelSpec

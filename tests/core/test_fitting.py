@@ -29,17 +29,17 @@ from toolkit import (
     prompt,
     step,
 )
+from toolkit.asking.fitting import Fitter
+from toolkit.asking.questions import Plan, Question
 from toolkit.context import CannotFit, Fit
 from toolkit.errors import ContextOverflow, Unavailable
-from toolkit.fitting import Fitter
+from toolkit.forecasts.planning import facts_of, planned
 from toolkit.messages import Data, Media, Message, Text
-from toolkit.planning import facts_of, planned
 from toolkit.policies import Facts, Policy, Try
-from toolkit.questions import Plan, Question
+from toolkit.prompts.tokens import ESTIMATE, prompt_tokens
 from toolkit.records import Place, Usage
 from toolkit.routing import Router
-from toolkit.running import Running
-from toolkit.tokens import ESTIMATE, prompt_tokens
+from toolkit.runs.running import Running
 
 DROPPED = "select dropped from attempts where step = 'w/reply' order by row_id, number"
 LONG = "x" * 5000

@@ -10,7 +10,7 @@ import pytest
 from tests.core.core_samples import fleet_of
 from toolkit import Fleet, ModelSpec
 from toolkit.errors import FleetError
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 
 GOOD = """
 [models.small]

@@ -29,12 +29,12 @@ from toolkit import (
     prompt,
     step,
 )
-from toolkit.budgets import Budget, Budgets
+from toolkit.asking.settings import Settings
 from toolkit.cli.app import app
-from toolkit.forecasting import Forecast, most_attempts
-from toolkit.foreseeing import foreseen
+from toolkit.forecasts.forecasting import Forecast, most_attempts
+from toolkit.forecasts.foreseeing import foreseen
+from toolkit.money.budgets import Budget, Budgets
 from toolkit.policies import Policy, When
-from toolkit.settings import Settings
 
 
 def forecast(workflow: Workflow, rows: Any, fleet: Fleet, home: Path, **options: Any) -> Forecast:

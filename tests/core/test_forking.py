@@ -12,9 +12,9 @@ import pytest
 from tests.core.core_samples import Model, fleet_of, run_over, tickets
 from toolkit import Fixed, Request, Skip, Workflow, prompt, step
 from toolkit.errors import RunError, WorkflowError
-from toolkit.forking import fork
 from toolkit.messages import sections
-from toolkit.running import Running
+from toolkit.runs.forking import fork
+from toolkit.runs.running import Running
 
 
 def desk(*, words: str = "Answer.", triage_by: str = "small", reply_by: str = "large", name: str = "desk") -> Workflow:

@@ -25,8 +25,8 @@ from toolkit import (
     step,
 )
 from toolkit.errors import Unavailable
+from toolkit.money.prices import Price
 from toolkit.policies import Policy
-from toolkit.prices import Price
 from toolkit.routing import Router
 
 

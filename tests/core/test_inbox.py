@@ -20,11 +20,11 @@ from pydantic import BaseModel
 
 import toolkit as tk
 from tests.core.core_samples import Model, column, run_over, said
+from toolkit.asking.parking import span
 from toolkit.errors import FleetError, InboxError, RunError
-from toolkit.labels import agreement
-from toolkit.parking import span
+from toolkit.people.labels import agreement
 from toolkit.records import Request
-from toolkit.running import Running
+from toolkit.runs.running import Running
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -33,12 +33,12 @@ from toolkit import (
     tool,
 )
 from toolkit.errors import StepError, WorkflowError
+from toolkit.graph.steps import About
 from toolkit.messages import sections
 from toolkit.models import anthropic, openai
 from toolkit.models.openai_stream import assembled
 from toolkit.routing import Router
-from toolkit.running import Running
-from toolkit.steps import About
+from toolkit.runs.running import Running
 
 INSTRUCTION = "Answer from the passages only."
 CANARY = "only the accountant may read this"

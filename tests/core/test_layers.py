@@ -18,27 +18,12 @@ PACKAGE = Path(toolkit.__file__).parent
 
 LAYERS = (
     ("words", ("errors", "messages", "records")),
-    (
-        "judgement",
-        ("budgets", "context", "gates", "grading", "outputs", "overflow",
-         "policies", "prices", "prompting", "published", "redaction", "routing", "tokens", "tool_turns", "tools"),
-    ),
+    ("judgement", ("context", "gates", "grading", "money", "policies", "prompts", "redaction", "routing")),
     ("world", ("fleet", "ledger", "models", "rows")),
-    (
-        "motion",
-        ("answering", "asides", "asking", "attempting", "beginning", "calling", "choosing", "claiming", "conversing",
-         "dataflow", "discretion", "doors", "drawing", "feeding", "fitting", "forking", "frames", "inbox",
-         "inputs", "labels", "loading", "loop", "marking", "nesting", "parking", "past", "progress", "questions",
-         "reconciling", "remembering", "resuming", "retrying", "rowstate", "run_names", "running", "sending",
-         "sessions", "settings", "spending", "steering", "steps", "toolcalls", "trails", "turns", "wiring", "work",
-         "workflow", "worst"),
-    ),
-    ("reading", ("charts", "evaluation", "forecasting", "foreseeing", "planning")),
-    (
-        "edges",
-        ("cli", "demo", "examples", "fake", "guarding", "magics", "orchestration", "serving", "telemetry", "widgets"),
-    ),
-)  # fmt: skip
+    ("motion", ("asking", "graph", "runs", "people")),
+    ("reading", ("charts", "evaluation", "forecasts")),
+    ("edges", ("cli", "examples", "fake", "guarding", "magics", "orchestration", "serving", "telemetry", "widgets")),
+)
 LAYER = {module: level for level, (_, modules) in enumerate(LAYERS) for module in modules}
 
 HEAVY = ("prefect", "pandas", "sklearn", "altair", "ipywidgets", "duckdb", "sqlalchemy")
@@ -97,6 +82,18 @@ def test_imports_go_downward_only() -> None:
         for name, path in known.items()
         for imported in imports(path, set(known), everywhere=True)
         if layer(imported) > layer(name)
+    ]
+    assert upward == []
+
+
+def test_within_motion_a_request_knows_no_row_a_row_no_run_and_a_run_no_person() -> None:
+    order = dict(LAYERS)["motion"]
+    known = {name: path for name, path in modules().items() if name != "toolkit" and name.split(".")[1] in order}
+    upward = [
+        f"{name} imports {imported}"
+        for name, path in known.items()
+        for imported in imports(path, set(known), everywhere=False)
+        if order.index(imported.split(".")[1]) > order.index(name.split(".")[1])
     ]
     assert upward == []
 

@@ -10,7 +10,7 @@ import pytest
 
 from toolkit import Workflow
 from toolkit.errors import WorkflowError
-from toolkit.loading import SHIPPED, load_workflow
+from toolkit.runs.loading import SHIPPED, load_workflow
 
 FLOW = """
 import toolkit as tk

@@ -16,7 +16,7 @@ from toolkit.evaluation.judging import judge_run
 from toolkit.evaluation.quality import grade_run
 from toolkit.grading import Case, JudgedBy, Marking, Pointwise, Similar
 from toolkit.messages import Data
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Grade, Request
 
 USEFUL = Pointwise("It answers what was asked.", shows=("ticket",), scale="pass/fail")

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from toolkit.errors import InvalidOutput
-from toolkit.outputs import Output
+from toolkit.prompts.outputs import Output
 
 
 class Triage(BaseModel):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.prices import Listing, Price, PriceBook, longest_match
+from toolkit.money.prices import Listing, Price, PriceBook, longest_match
 from toolkit.records import Usage
 
 COSTS = [

@@ -19,8 +19,8 @@ from genai_prices.types import (
 )
 from genai_prices.types import Usage as PackageUsage
 
-from toolkit.prices import Price
-from toolkit.published import listing
+from toolkit.money.prices import Price
+from toolkit.money.published import listing
 from toolkit.records import Usage
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ from tests.core.core_samples import column, run_over
 from toolkit import Fixed, Fleet, Workflow, step
 from toolkit.errors import FleetError, RunError, WorkflowError
 from toolkit.records import Run, now
-from toolkit.resuming import Job, find_run, resume
+from toolkit.runs.resuming import Job, find_run, resume
 
 FILE = """
 import toolkit as tk

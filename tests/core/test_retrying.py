@@ -14,8 +14,8 @@ from tests.core.core_samples import SMALL, Model, column, fleet_of, run_over
 from toolkit import Fleet, Request, Workflow, prompt, step
 from toolkit.errors import AccessDenied, RunError
 from toolkit.ledger import Journal, run_entry
-from toolkit.retrying import retry, troubled
-from toolkit.running import Running
+from toolkit.runs.retrying import retry, troubled
+from toolkit.runs.running import Running
 
 
 class Ticket(BaseModel):

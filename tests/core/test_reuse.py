@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tests.core.core_samples import SMALL, Model, column, fleet_of, run_over, tickets
 from toolkit import Request, Workflow, prompt, step
-from toolkit.answering import Ask
-from toolkit.questions import Question
+from toolkit.asking.questions import Question
+from toolkit.graph.answering import Ask
 from toolkit.records import Answer
 
 

@@ -15,7 +15,7 @@ from scipy.stats import binom
 from tests.core.core_samples import member, routing_facts, said
 from toolkit import Cheapest, Explore, Fixed, Ladder, Request, Rule, Rules, Uniform, prompt
 from toolkit.errors import FleetError, StepError
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Decision
 from toolkit.routing import ByFunction, ModelFacts, Router, RoutingFacts
 from toolkit.routing.parsing import parse_router, parse_routers

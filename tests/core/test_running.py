@@ -17,11 +17,11 @@ import pytest
 
 from tests.core.core_samples import SMALL, Cancels, Model, column, fleet_of, run_over, said, tickets
 from toolkit import Fleet, Request, Workflow, prompt, step
+from toolkit.asking.thread import submit
 from toolkit.errors import AccessDenied, RowsError, RunError, WorkflowError
-from toolkit.loop import submit
-from toolkit.progress import duration, line
 from toolkit.rows import Rows
-from toolkit.running import Progress
+from toolkit.runs.progress import duration, line
+from toolkit.runs.running import Progress
 
 
 @step(route=SMALL)

@@ -25,10 +25,10 @@ from toolkit.errors import SessionBusy, SessionError, Unavailable
 from toolkit.fake.starting import running
 from toolkit.ledger.documents import CHUNK
 from toolkit.messages import Message, Text
-from toolkit.prices import Price
+from toolkit.money.prices import Price
+from toolkit.people.remembering import FEW_CHUNKS, in_blocks
+from toolkit.people.sessions import Session, Turn
 from toolkit.records import Request, Usage
-from toolkit.remembering import FEW_CHUNKS, in_blocks
-from toolkit.sessions import Session, Turn
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = tk.Fixed("small")

@@ -19,7 +19,7 @@ import pytest
 from evals.gates.measuring import measured
 from tests.core.core_samples import column, fleet_of, run_over, tickets
 from toolkit import Fallback, Fixed, Fleet, Ladder, Request, Workflow, embed, fake, prompt, step
-from toolkit.doors import Known, Outcome, known
+from toolkit.asking.doors import Known, Outcome, known
 from toolkit.errors import RateLimited, Unavailable
 from toolkit.gates import OPEN, SHUT_SECONDS, THRESHOLD, Gate, Load, Pace
 from toolkit.ledger import History, Journal

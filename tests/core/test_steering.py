@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 import toolkit as tk
 from tests.core.core_samples import Model, fleet_of, said, tickets
 from toolkit import Journal
+from toolkit.asking.steering import steer
 from toolkit.cli.app import app
 from toolkit.errors import Overloaded, RunError, ToolkitError
-from toolkit.running import Running
-from toolkit.steering import steer
+from toolkit.runs.running import Running
 from toolkit.widgets import standing_of
 
 QUIET_SECONDS = 0.6

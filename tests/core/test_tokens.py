@@ -17,8 +17,8 @@ from toolkit.errors import FleetError
 from toolkit.messages import Data, Media, Message, Text, ToolCall, ToolResult, ToolSpec
 from toolkit.models import tokenizers
 from toolkit.models.tokenizers import Tokenizer, tokenizer_of
-from toolkit.overflow import Told, told_in
-from toolkit.tokens import (
+from toolkit.prompts.overflow import Told, told_in
+from toolkit.prompts.tokens import (
     BYTES,
     ESTIMATE,
     IMAGE_TOKENS,

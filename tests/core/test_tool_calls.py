@@ -40,16 +40,16 @@ from toolkit import (
     step,
     tool,
 )
+from toolkit.asking.tool_turns import TurnOutput, message_of
 from toolkit.errors import Unavailable, WorkflowError
+from toolkit.forecasts.planning import facts_of, planned
+from toolkit.graph.steps import About
 from toolkit.ledger.entries import answer_entry
 from toolkit.messages import Message, Part, Reasoning, Text, ToolCall, ToolResult, ToolSpec
-from toolkit.outputs import Output
-from toolkit.planning import facts_of, planned
+from toolkit.prompts.outputs import Output
+from toolkit.prompts.tools import Tool, tools_of
 from toolkit.records import Answer, Json
-from toolkit.running import Running
-from toolkit.steps import About
-from toolkit.tool_turns import TurnOutput, message_of
-from toolkit.tools import Tool, tools_of
+from toolkit.runs.running import Running
 
 SMALL = Fixed("small")
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from tests.core.core_samples import SMALL, Model, fleet_of
 from toolkit import Cheapest, Fixed, Fleet, Ladder, Request, Retry, Workflow, grading, prompt, step
 from toolkit.errors import FleetError, WorkflowError
-from toolkit.steps import About, Step
+from toolkit.graph.steps import About, Step
 
 
 class Ticket(BaseModel):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from toolkit.running import Running
+from toolkit.runs.running import Running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "context.md").read_text(encoding="utf-8")
 EXAMPLE = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))

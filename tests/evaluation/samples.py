@@ -10,13 +10,13 @@ from typing import Any
 
 import toolkit as tk
 from toolkit.grading import Exact
+from toolkit.graph.steps import Step
 from toolkit.messages import Data
+from toolkit.money.prices import Price
 from toolkit.policies import Policy
-from toolkit.prices import Price
 from toolkit.records import Request
 from toolkit.routing.router import Router
-from toolkit.running import Running
-from toolkit.steps import Step
+from toolkit.runs.running import Running
 
 SKILL = {"small": 0.5, "large": 0.9, "other": 0.7}
 PRICES = {"small": 1.0, "large": 10.0, "other": 4.0}

@@ -17,7 +17,7 @@ from toolkit.evaluation.judging import judge_pairs, judge_run
 from toolkit.evaluation.pairs import Difference
 from toolkit.grading.judges import Pairwise, Pointwise, Similar, preference
 from toolkit.messages import Data
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Reply, Request
 
 RUBRIC = Pointwise("The answer is yes or no, and right.", shows=("text",))

@@ -25,7 +25,7 @@ from toolkit.fake.schemas import satisfying, violating
 from toolkit.fake.values import Unsatisfiable
 from toolkit.messages import Data, Message, Text, ToolCall, ToolResult, ToolSpec
 from toolkit.models import anthropic, openai
-from toolkit.outputs import Output
+from toolkit.prompts.outputs import Output
 from toolkit.records import Reply, Request
 
 WORDS = ("where", "is", "my", "parcel")

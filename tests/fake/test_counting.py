@@ -13,7 +13,7 @@ import pytest
 from tests.fake.asking import ask, chat, during
 from toolkit import fake
 from toolkit.models import openai
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Reply
 
 MODELS = {"m": {"faults": {"429": 0.2, "empty_content": 0.2}, "price": {"input": 2.0, "output": 10.0}}, "other": {}}

@@ -27,7 +27,7 @@ from toolkit.errors import (
 from toolkit.fake.kinds import KINDS
 from toolkit.messages import ToolSpec
 from toolkit.models import anthropic, http, openai
-from toolkit.outputs import Output
+from toolkit.prompts.outputs import Output
 from toolkit.records import Reply, Request
 
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}

@@ -18,7 +18,7 @@ from toolkit.ledger import Entry, History, Journal, attempt_entries, price_entry
 from toolkit.ledger.history.schema import BY_NAME
 from toolkit.ledger.views.catalogue import VIEWS
 from toolkit.messages import Text
-from toolkit.prices import Price, PriceBook
+from toolkit.money.prices import Price, PriceBook
 from toolkit.records import Reply, Usage, new_id
 
 FOLD = """

@@ -43,7 +43,7 @@ from toolkit.ledger import (
 )
 from toolkit.ledger.history.schema import BY_NAME
 from toolkit.messages import Data, Message, Text, ToolCall
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Event, Grade, Reply
 
 REVIEW = Review(

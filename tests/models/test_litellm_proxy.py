@@ -43,7 +43,7 @@ from toolkit.messages import Data, Message, Text, ToolCall, ToolResult, ToolSpec
 from toolkit.models import anthropic, openai
 from toolkit.models.http import HttpModel
 from toolkit.models.spec import ModelSpec
-from toolkit.outputs import Output
+from toolkit.prompts.outputs import Output
 from toolkit.records import Reply, Request, Usage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

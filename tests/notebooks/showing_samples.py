@@ -8,7 +8,7 @@ import toolkit as tk
 from toolkit.errors import RateLimited, Unavailable
 from toolkit.messages import Text
 from toolkit.records import Reply, Request
-from toolkit.running import Running
+from toolkit.runs.running import Running
 
 HOSTILE = "<script>alert('boo')</script><img src=x onerror=alert(1)>"
 TICKETS = {

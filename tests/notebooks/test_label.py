@@ -15,7 +15,7 @@ from toolkit.errors import InboxError
 from toolkit.evaluation.calibrating import calibrated
 from toolkit.evaluation.judging import is_swapped, judge_pairs, judge_run
 from toolkit.grading.judges import Pointwise, preferred_once
-from toolkit.running import Running
+from toolkit.runs.running import Running
 from toolkit.widgets.labelling_desk import LabelDesk
 
 

@@ -19,7 +19,7 @@ from tests.core.core_samples import Model, run_over, said
 from tests.core.test_inbox import REFUND, ROWS, fleet_with, parked
 from toolkit.errors import InboxError
 from toolkit.ledger import review_entry
-from toolkit.outputs import Output
+from toolkit.prompts.outputs import Output
 from toolkit.records import Request
 from toolkit.widgets.review_desk import PER_PAGE, ReviewDesk
 from toolkit.widgets.review_form import FormError, filled, form_of, value_of

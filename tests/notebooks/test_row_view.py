@@ -16,7 +16,7 @@ from tests.notebooks.showing_samples import HOSTILE, ran
 from toolkit.errors import LedgerError, RunError
 from toolkit.ledger import History, Journal, attempt_entries, row_entry, run_entry
 from toolkit.ledger.retention.pruning import Rule, prune
-from toolkit.running import Running
+from toolkit.runs.running import Running
 from toolkit.widgets import row_view
 from toolkit.widgets.course import Course, Stretch, course_of, kind_of
 

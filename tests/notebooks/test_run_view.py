@@ -15,11 +15,11 @@ from IPython.core.interactiveshell import InteractiveShell
 import toolkit as tk
 from tests.ledger.ledger_samples import row_record, run_and_rows, run_record
 from tests.notebooks.showing_samples import HOSTILE, TICKETS, desk, ran
-from toolkit.drawing import Graph
 from toolkit.errors import RunError
+from toolkit.graph.drawing import Graph
 from toolkit.ledger import Journal, row_entry, run_entry
 from toolkit.ledger.reading.showing import PAGE_ROWS
-from toolkit.running import Running
+from toolkit.runs.running import Running
 from toolkit.widgets import RunView
 
 

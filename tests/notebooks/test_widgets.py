@@ -24,7 +24,7 @@ from tests.ledger.ledger_samples import START, attempt, place, row_record, run_r
 from toolkit.errors import RateLimited, RunError
 from toolkit.ledger import History, Journal, attempt_entries, row_entry, run_entry
 from toolkit.records import Request, RowStatus
-from toolkit.running import Running
+from toolkit.runs.running import Running
 from toolkit.widgets import Standing, standing_of, telling, watch
 from toolkit.widgets.live import _Shown
 from toolkit.widgets.standing import Fault, Worker

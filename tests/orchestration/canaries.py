@@ -22,7 +22,7 @@ import duckdb
 import toolkit as tk
 from toolkit.grading import Case, Grader
 from toolkit.records import Grade
-from toolkit.running import Running
+from toolkit.runs.running import Running
 
 CANARIES = {
     "key in a row": "sk-proj-CanaryRow0123456789abcdef",

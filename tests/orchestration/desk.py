@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import toolkit as tk
-from toolkit.steps import Step
+from toolkit.graph.steps import Step
 
 ROWS = [{"id": f"t{i}", "ticket": f"ticket number {i}"} for i in range(1, 24)]
 

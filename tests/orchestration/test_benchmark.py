@@ -15,7 +15,7 @@ import pytest
 
 import toolkit as tk
 from toolkit.errors import SetupError
-from toolkit.running import Running
+from toolkit.runs.running import Running
 
 FILE = Path(__file__).parents[2] / "flows" / "benchmark.py"
 OUTCOMES = Path(os.environ.get("TOOLKIT_OUTCOMES") or "nowhere") / "outcomes.parquet"

@@ -20,7 +20,7 @@ import toolkit as tk
 from tests.orchestration.desk import ROWS, Asked, desk
 from toolkit.errors import FleetError, RowsError, RunError, SetupError
 from toolkit.orchestration import Summary, as_flow, local_server
-from toolkit.resuming import resume
+from toolkit.runs.resuming import resume
 
 pytestmark = pytest.mark.slow
 

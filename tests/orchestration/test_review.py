@@ -43,7 +43,7 @@ def parked(tmp_path: Path) -> str:
     (tmp_path / "flow.py").write_text(COURT)
     (tmp_path / "models.toml").write_text('[models.judge]\nprovider = "person"\n')
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"id": str(i), "text": f"ticket {i}"}) for i in (1, 2)))
-    from toolkit.resuming import Job
+    from toolkit.runs.resuming import Job
 
     files = {name: str(tmp_path / name) for name in ("flow.py", "models.toml", "rows.jsonl")}
     job = Job(f"{files['flow.py']}:court", files["models.toml"], files["rows.jsonl"])

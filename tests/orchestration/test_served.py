@@ -19,7 +19,7 @@ from tests.orchestration.served import (
     slowly,
     started,
 )
-from toolkit.resuming import resume
+from toolkit.runs.resuming import resume
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -8,10 +8,10 @@ import pytest
 
 from tests.orchestration.desk import ROWS, Asked, desk
 from toolkit import History
+from toolkit.asking.steering import steer
 from toolkit.errors import Stopped
 from toolkit.orchestration.batch import Batch
 from toolkit.orchestration.form import Form, Given, made_good
-from toolkit.steering import steer
 from toolkit.widgets import standing_of
 
 

@@ -10,7 +10,7 @@ from tests.core.core_samples import member
 from toolkit import Request
 from toolkit.evaluation.outcomes import Outcomes, folds_of
 from toolkit.messages import Message, Text
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.routing import Learned, RoutingFacts
 from toolkit.routing.knowledge import Knowledge
 from toolkit.routing.learning import fit

@@ -19,7 +19,7 @@ from toolkit.evaluation.experience import experience
 from toolkit.fleet import Fleet
 from toolkit.grading import Case, Grader
 from toolkit.ledger import History
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Grade
 from toolkit.routing.features import Vocabulary
 

@@ -17,7 +17,7 @@ from scipy.stats import binom
 import toolkit as tk
 from tests.core.core_samples import member, routing_facts, said
 from toolkit.errors import FleetError, RateLimited, StepError
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Decision, Request
 from toolkit.routing import Asking, Joined, Measured, Measurement, Router, RoutingFacts
 from toolkit.routing.parsing import parse_router

@@ -21,8 +21,8 @@ from toolkit.errors import FleetError, RowsError, ToolkitError
 
 if TYPE_CHECKING:
     from toolkit.records import RowRecord
-    from toolkit.resuming import Job
-    from toolkit.running import Running
+    from toolkit.runs.resuming import Job
+    from toolkit.runs.running import Running
 
 
 def run(
@@ -107,7 +107,7 @@ def resume(
     if lifted(run, home):
         return
     with _quiet_stdout(as_json):
-        from toolkit.resuming import resume as resumed
+        from toolkit.runs.resuming import resume as resumed
 
         running = resumed(run, home=home, in_flight=in_flight, rows=_named(rows) if rows else None, budget=budget)
     _finish(running, as_json=as_json)
@@ -130,8 +130,8 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Drive rows of a run again that failed or were set aside; their answered steps are not asked again."""
-    from toolkit.retrying import TROUBLED, troubled
-    from toolkit.retrying import retry as retried
+    from toolkit.runs.retrying import TROUBLED, troubled
+    from toolkit.runs.retrying import retry as retried
 
     if listed or write is not None:
         chosen = tuple(status for status, said in zip(TROUBLED, (failed, set_aside), strict=True) if said)
@@ -171,8 +171,8 @@ def fork(
     The workflow is read as it is now: with another prompt, say. The past run stays as it is.
     """
     with _quiet_stdout(as_json):
-        from toolkit.forking import fork as forked
-        from toolkit.resuming import Job, find_run
+        from toolkit.runs.forking import fork as forked
+        from toolkit.runs.resuming import Job, find_run
 
         past = find_run(run, home=home)
         job = Job.of(past, rows=_named(rows) if rows else None)
@@ -199,7 +199,7 @@ def fork(
 # -------------------------------------------------------------------------------------------------------------- begin
 def job_of(workflow: str, *, rows: str, fleet: str, router: str) -> Job:
     """The job as text that means the same in whatever folder it is resumed from."""
-    from toolkit.resuming import Job
+    from toolkit.runs.resuming import Job
 
     if workflow == "support":
         from toolkit.examples.support import FLEET, REQUESTS
@@ -287,7 +287,7 @@ def again(running: Running) -> str:
 
 def told(running: Running, outcome: Outcome) -> str:
     """How it went, in a few lines."""
-    from toolkit.progress import duration
+    from toolkit.runs.progress import duration
 
     rows = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in outcome.rows.items() if count)
     reused = f" ({running.progress.tally.reused:,} answers reused)" if running.progress.tally.reused else ""

@@ -29,9 +29,9 @@ def budget(
     A call that was cut off in the middle counts as spent, all of what was held back for it; one whose attempt is on
     record by its cost. A resume reconciles its run by itself.
     """
+    from toolkit.asking.reconciling import dead, reconciled
     from toolkit.ledger import Journal
-    from toolkit.reconciling import dead, reconciled
-    from toolkit.resuming import find_run
+    from toolkit.runs.resuming import find_run
 
     run_id = find_run(run, home=home).id if run else None
     if not (Path(home) / "journal.db").exists():
@@ -49,8 +49,8 @@ def budget(
 
 def _told(journal: Journal, run_id: str | None, *, still_dead: int) -> dict[str, object]:
     """Scopes with their sums, and reservations."""
-    from toolkit.budgets import budgets_of
     from toolkit.ledger.writing import reservations
+    from toolkit.money.budgets import budgets_of
     from toolkit.records import made_at
 
     kept = journal.decided(reservations.balances)
@@ -107,6 +107,6 @@ def _in_words(told: dict[str, object]) -> str:
 
 
 def _amount(value: float | None, unit: str) -> str:
-    from toolkit.budgets import amount
+    from toolkit.money.budgets import amount
 
     return "?" if value is None else amount(value, "tokens" if unit == "tokens" else "usd")

@@ -16,7 +16,7 @@ from toolkit.cli.options import DEFAULT_HOME, Home
 
 if TYPE_CHECKING:
     from toolkit.ledger.reading.history import History
-    from toolkit.resuming import Job
+    from toolkit.runs.resuming import Job
 
 CHUNK_ROWS = 115
 """Four chunks, so that Prefect has something to show."""
@@ -40,7 +40,7 @@ def demo(
     from toolkit.examples.support import FLEET, REQUESTS
     from toolkit.examples.support.quality import CHECKS
     from toolkit.ledger.reading.history import History
-    from toolkit.resuming import Job
+    from toolkit.runs.resuming import Job
 
     began = time.monotonic()
     job = Job("support", str(FLEET), str(REQUESTS))

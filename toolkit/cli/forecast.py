@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 from toolkit.cli.batch import job_of
 
 if TYPE_CHECKING:
-    from toolkit.budgets import Budgets
-    from toolkit.forecasting import Forecast, Range, StepForecast
+    from toolkit.forecasts.forecasting import Forecast, Range, StepForecast
+    from toolkit.money.budgets import Budgets
 
 
 def print_forecast(
     workflow: str, rows: str, fleet: str, *, router: str, as_json: bool, options: Mapping[str, Any]
 ) -> None:
     """Look at a workflow and its rows, and tell what was found."""
-    from toolkit.budgets import budgets_of
-    from toolkit.foreseeing import foreseen
-    from toolkit.settings import settings_of
+    from toolkit.asking.settings import settings_of
+    from toolkit.forecasts.foreseeing import foreseen
+    from toolkit.money.budgets import budgets_of
 
     job = job_of(workflow, rows=rows, fleet=fleet, router=router)
     settings = settings_of(options)
@@ -35,7 +35,7 @@ def print_forecast(
 
 
 def _sentences(found: Forecast, budgets: Budgets | None) -> list[str]:
-    from toolkit.progress import duration
+    from toolkit.runs.progress import duration
 
     lines = [
         f"{found.rows:,} rows: {_calls(found.calls)}; {found.on_record:,} requests are answered on record",
@@ -85,7 +85,7 @@ def _calls(calls: Range) -> str:
 
 
 def _cost(cost: Range) -> str:
-    from toolkit.budgets import amount
+    from toolkit.money.budgets import amount
 
     likely = "unknown what is likely" if cost.likely is None else f"about {amount(cost.likely, 'usd')} likely"
     worst = "no known bound" if cost.worst is None else f"{amount(cost.worst, 'usd')} at most"

@@ -17,8 +17,8 @@ from toolkit.cli.taking import JournalUrl
 from toolkit.cli.working import counted
 
 if TYPE_CHECKING:
-    from toolkit.inbox import Asked, Ended, Inbox, Ready
     from toolkit.ledger import Review
+    from toolkit.people.inbox import Asked, Ended, Inbox, Ready
 
 QuestionName = Annotated[str, typer.Argument(metavar="ID", help="A question's name, or its first characters.")]
 Run = Annotated[str, typer.Option("--run", metavar="RUN", help="Of this run alone.")]
@@ -259,7 +259,7 @@ def _since(review: Review) -> str:
 
 
 def _span(later: datetime, earlier: datetime) -> str:
-    from toolkit.parking import span
+    from toolkit.asking.parking import span
 
     return span(later - earlier) if later > earlier else "over"
 
@@ -334,7 +334,7 @@ def _whole(asked: Asked) -> dict[str, Any]:
 
 # ------------------------------------------------------------------------------------------------------------- where
 def _box(home: Path, journal: str) -> Inbox:
-    from toolkit.inbox import Inbox
+    from toolkit.people.inbox import Inbox
 
     return Inbox(home, url=journal or None)
 
@@ -342,7 +342,7 @@ def _box(home: Path, journal: str) -> Inbox:
 def _named(home: Path, run: str) -> str | None:
     if not run:
         return None
-    from toolkit.resuming import find_run
+    from toolkit.runs.resuming import find_run
 
     return find_run(run, home=home).id
 

@@ -12,7 +12,7 @@ import typer
 from toolkit.cli.options import DEFAULT_HOME, AsJson, Home, InFlight
 
 if TYPE_CHECKING:
-    from toolkit.planning import Prospect, StepProspect
+    from toolkit.forecasts.planning import Prospect, StepProspect
 
 
 def plan(
@@ -49,8 +49,8 @@ def plan(
 
 def _of_run(run: str, home: Path, *, as_json: bool) -> None:
     from toolkit.cli.questions import named
+    from toolkit.forecasts.planning import facts_of, planned, settings_of
     from toolkit.ledger.reading.history import History
-    from toolkit.planning import facts_of, planned, settings_of
 
     history = History(home)
     run_id = named(history, run)

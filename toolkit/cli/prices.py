@@ -12,7 +12,7 @@ from toolkit.cli.options import DEFAULT_HOME, Home
 
 if TYPE_CHECKING:
     from toolkit.ledger.reading.table import Table
-    from toolkit.prices import Price
+    from toolkit.money.prices import Price
 
 COLUMNS = ("model", "version", "input", "output", "cache read", "cache write", "request")
 DRIFT_COLUMNS = ("model", "calls", "reported USD", "computed USD", "ratio", "median off", "worst off", ">worst attempt")

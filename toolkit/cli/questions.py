@@ -12,7 +12,7 @@ from toolkit.ledger.reading.history import History
 from toolkit.ledger.reading.table import Table
 from toolkit.ledger.views.questions import CALLS, FAILED, ROWS_BY_STATUS, RUN_NAMES, STATUS
 from toolkit.ledger.views.questions import RUNS as RUNS
-from toolkit.run_names import chosen
+from toolkit.runs.run_names import chosen
 
 SHOWN_FAILURES = 3
 

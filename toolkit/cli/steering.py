@@ -7,7 +7,7 @@ from toolkit.cli.options import DEFAULT_HOME, Home, RunName
 
 def pause(run: RunName, home: Home = DEFAULT_HOME) -> None:
     """Pause a run that is going on, wherever: what is under way ends, nothing more begins until `toolkit resume`."""
-    from toolkit.steering import steer
+    from toolkit.asking.steering import steer
 
     run_id = _named(run, home)
     news = steer(home, run_id, "pause")
@@ -16,7 +16,7 @@ def pause(run: RunName, home: Home = DEFAULT_HOME) -> None:
 
 def cancel(run: RunName, home: Home = DEFAULT_HOME) -> None:
     """Stop a run that is going on, wherever, between two attempts; `toolkit resume` goes on with it later."""
-    from toolkit.steering import steer
+    from toolkit.asking.steering import steer
 
     run_id = _named(run, home)
     news = steer(home, run_id, "cancel")
@@ -25,8 +25,8 @@ def cancel(run: RunName, home: Home = DEFAULT_HOME) -> None:
 
 def lifted(run: str, home: Home) -> bool:
     """Whether that run was paused in processes that live, and goes on there now, which is told."""
+    from toolkit.asking.steering import steer
     from toolkit.ledger.reading.history import History
-    from toolkit.steering import steer
     from toolkit.widgets import telling
     from toolkit.widgets.standing import standing_of
 

@@ -72,7 +72,7 @@ def _run_cells(run: Record) -> Iterable[str]:
 
 def state(run: Record) -> str:
     """A run's status; one that says it is running and has long been silent was probably killed."""
-    from toolkit.progress import duration
+    from toolkit.runs.progress import duration
 
     if run["status"] == "running" and run["quiet_seconds"] > QUIET_SECONDS:
         return f"silent for {duration(run['quiet_seconds'])}"

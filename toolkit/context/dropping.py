@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from toolkit.context.exchanges import old_exchanges, without
 from toolkit.context.fit import Fit, Fitted
 from toolkit.context.room import Room
+from toolkit.prompts.tokens import prompt_tokens
 from toolkit.records import Request
-from toolkit.tokens import prompt_tokens
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from toolkit.context.room import Room
 from toolkit.errors import ContextOverflow
+from toolkit.prompts.tokens import Counter, window_tokens
 from toolkit.records import Dropped, Reply, Request
-from toolkit.tokens import Counter, window_tokens
 
 
 class CannotFit(ContextOverflow):

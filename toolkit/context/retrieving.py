@@ -13,8 +13,8 @@ from toolkit.context.fit import CannotFit, Fit, Fitted, Shortening
 from toolkit.context.ranking import bm25, cosine
 from toolkit.context.room import Room
 from toolkit.messages import Data, Text
+from toolkit.prompts.tokens import prompt_tokens
 from toolkit.records import Dropped, Request
-from toolkit.tokens import prompt_tokens
 
 HOW = "least like the question"
 LONGEST_EMBEDDED = 4_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from toolkit.prompts.tokens import BYTES, Counter, window_tokens
 from toolkit.records import Request, canonical
-from toolkit.tokens import BYTES, Counter, window_tokens
 
 BYTES_PER_TOKEN = 4
 OUTPUT_SHARE_TOKENS = 256

@@ -9,8 +9,8 @@ from toolkit.context.exchanges import Exchange, old_exchanges, outside_texts, pa
 from toolkit.context.fit import CannotFit, Fit, Fitted, Shortening
 from toolkit.context.room import Room
 from toolkit.messages import Data, Message, Text
+from toolkit.prompts.tokens import Counter, prompt_tokens
 from toolkit.records import Dropped, Reply, Request
-from toolkit.tokens import Counter, prompt_tokens
 
 EARLIER = "summary_of_earlier_turns"
 """The section that stands for the turns that are gone, before the first that is left."""

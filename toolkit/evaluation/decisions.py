@@ -19,11 +19,11 @@ from toolkit.evaluation.requests import bodies, request_of
 from toolkit.fleet import Fleet
 from toolkit.ledger import History
 from toolkit.ledger.views import evaluations
-from toolkit.prices import Price
+from toolkit.money.prices import Price
+from toolkit.prompts.tokens import ESTIMATE, prompt_tokens, with_margin
 from toolkit.records import Decision, Json, Request
 from toolkit.routing.features import Vocabulary
 from toolkit.routing.router import ModelFacts, Router, RoutingFacts
-from toolkit.tokens import ESTIMATE, prompt_tokens, with_margin
 
 Floats = NDArray[np.float64]
 MOST_TEXTS_READ = 50_000

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from toolkit.asking.settings import DEFAULT_HOME
 from toolkit.evaluation.comparison import Comparison, compared
 from toolkit.evaluation.estimates import Refusal
 from toolkit.evaluation.judge_checks import held_against
@@ -20,7 +21,6 @@ from toolkit.evaluation.suites import Check, Suite, load_suite
 from toolkit.fleet import Fleet
 from toolkit.ledger import History
 from toolkit.ledger.views import evaluations
-from toolkit.settings import DEFAULT_HOME
 
 Ended = Literal["passed", "failed"]
 

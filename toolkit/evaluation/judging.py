@@ -18,23 +18,23 @@ from typing import Any
 import numpy as np
 import orjson
 
+from toolkit.asking.settings import DEFAULT_HOME
 from toolkit.errors import RunError
 from toolkit.evaluation.estimates import Refusal
 from toolkit.evaluation.pairs import Difference, paired
 from toolkit.fleet import Fleet
 from toolkit.grading.grader import picked
 from toolkit.grading.judges import Judge, Pairwise, preference, preferred_once
+from toolkit.graph.steps import step_of
+from toolkit.graph.workflow import Workflow
 from toolkit.ledger import Entry, History, Journal, grade_entry
 from toolkit.ledger.views import judgements, questions
 from toolkit.policies import Policy, Repair, Retry
 from toolkit.records import Grade, Json, Place, Request, content_hash
 from toolkit.routing import Fixed
 from toolkit.routing.router import Router
-from toolkit.run_names import chosen
-from toolkit.running import Running
-from toolkit.settings import DEFAULT_HOME
-from toolkit.steps import step_of
-from toolkit.workflow import Workflow
+from toolkit.runs.run_names import chosen
+from toolkit.runs.running import Running
 
 NAME = "judging"
 PAIR = re.compile(r" of \S+ and \S+$")

@@ -19,13 +19,13 @@ from toolkit.evaluation.agreement import Agreement, agreement
 from toolkit.evaluation.judging import NAME, PAIR, Judged, home_of, judge_pairs, judge_run
 from toolkit.fleet import Fleet
 from toolkit.grading.judges import Pairwise, Pointwise, preferred_once
-from toolkit.inbox import Inbox
 from toolkit.ledger import History, Journal, Review
 from toolkit.ledger.views import judgements, questions
 from toolkit.models.spec import ModelSpec
+from toolkit.people.inbox import Inbox
 from toolkit.records import Json, content_hash
-from toolkit.run_names import chosen
-from toolkit.running import Running
+from toolkit.runs.run_names import chosen
+from toolkit.runs.running import Running
 
 OWN_WORD = "Confidence()"
 Verdict = Mapping[str, Json]

@@ -22,8 +22,8 @@ from toolkit.ledger import History
 from toolkit.ledger.views import evaluations
 from toolkit.messages import Part, Text
 from toolkit.models.spec import ModelSpec, Provider
+from toolkit.prompts.tokens import ESTIMATE, prompt_tokens
 from toolkit.records import Reply, Request, Usage, content_hash
-from toolkit.tokens import ESTIMATE, prompt_tokens
 
 MARK = "is not on record"
 LIMITS: Mapping[str, Any] = {"requests_per_minute": None, "tokens_per_minute": None, "key_env": None, "endpoint": None}

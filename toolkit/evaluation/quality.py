@@ -17,7 +17,7 @@ from toolkit.grading import Case, Grader, graded
 from toolkit.ledger import Entry, History, Journal, grade_entry
 from toolkit.ledger.views import questions
 from toolkit.records import Grade, Json, Place, content_hash
-from toolkit.run_names import chosen
+from toolkit.runs.run_names import chosen
 
 
 @dataclass(frozen=True)

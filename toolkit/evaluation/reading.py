@@ -16,7 +16,7 @@ from toolkit.evaluation.scored import Origin, Scored
 from toolkit.ledger import History
 from toolkit.ledger.reading import tail
 from toolkit.ledger.views import evaluations, questions
-from toolkit.run_names import chosen
+from toolkit.runs.run_names import chosen
 
 Floats = NDArray[np.float64]
 

@@ -22,14 +22,14 @@ from toolkit.evaluation.comparing import record_of
 from toolkit.evaluation.playback import MARK, NotOnRecord, Playback, Played, outcomes_of
 from toolkit.evaluation.reading import runs_named
 from toolkit.fleet import Fleet
+from toolkit.graph.steps import About, Step
+from toolkit.graph.workflow import Workflow
 from toolkit.ledger import History
 from toolkit.ledger.views import evaluations
 from toolkit.policies import Policy
+from toolkit.prompts.tools import RUN_PARAMETER
 from toolkit.routing.router import Router
-from toolkit.running import Running
-from toolkit.steps import About, Step
-from toolkit.tools import RUN_PARAMETER
-from toolkit.workflow import Workflow
+from toolkit.runs.running import Running
 
 if TYPE_CHECKING:
     from toolkit.evaluation.comparison import Comparison

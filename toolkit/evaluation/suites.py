@@ -36,10 +36,10 @@ from toolkit.errors import RunError, ToolkitError
 from toolkit.evaluation.judge_checks import JudgeCheck
 from toolkit.grading import Grader
 from toolkit.grading.judges import Judge
-from toolkit.loading import load_workflow
+from toolkit.graph.workflow import Workflow
 from toolkit.records import Json
 from toolkit.rows import DUCKDB_READERS
-from toolkit.workflow import Workflow
+from toolkit.runs.loading import load_workflow
 
 Proof = Literal["worse", "no worse"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from toolkit.fake.kinds import PORT_KINDS
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Json
 
 

@@ -16,7 +16,7 @@ import orjson
 from toolkit.errors import SetupError
 from toolkit.fake.kinds import KINDS
 from toolkit.fake.profiles import Line, Outage, Profile, Settings
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Json
 
 _OUTAGE = re.compile(r"\s*([\d.]+)\s*-\s*([\d.]+)\s*(?:/\s*([\d.]+)\s*)?(?:=\s*(\w+)\s*)?")

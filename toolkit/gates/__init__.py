@@ -5,7 +5,7 @@
     Load         how many calls may be under way, by how many the model refuses
     Gate         the three together: what processes know of a model, kept by a `Keeper`
 
-Who waits at a model's door is the business of `toolkit.doors`.
+Who waits at a model's door is the business of `toolkit.asking.doors`.
 """
 
 from toolkit.gates.breaker import OPEN, PROBE_SECONDS, SHUT_SECONDS, THRESHOLD, Breaker

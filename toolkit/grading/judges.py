@@ -13,7 +13,7 @@ from typing import Literal
 
 from toolkit.errors import CallError, StepError, WorkflowError
 from toolkit.grading.grader import Case, Grader, Marking, picked, ungraded
-from toolkit.prompting import embed, prompt
+from toolkit.prompts.prompting import embed, prompt
 from toolkit.records import Grade, Json, Request
 
 NOTHING = "(nothing)"

@@ -17,7 +17,7 @@ from toolkit.ledger.conversations import Said, Session
 from toolkit.ledger.documents import split
 from toolkit.ledger.reviews import Review
 from toolkit.messages import Text
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import (
     Answer,
     Attempt,

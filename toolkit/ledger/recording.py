@@ -20,7 +20,7 @@ import orjson
 
 from toolkit.ledger import entries
 from toolkit.ledger.reviews import Review
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import (
     Answer,
     Attempt,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from toolkit.errors import FleetError
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Json, Reply, Request
 
 IN_HOUSE = ("person", "function", "embedded", "recorded")

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from toolkit.models.spec import ModelSpec
-from toolkit.tokens import Counter
+from toolkit.prompts.tokens import Counter
 
 PIECE = 20_000
 """Characters that are counted at a time: some tokenizers take long over one long word."""

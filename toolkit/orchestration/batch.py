@@ -14,19 +14,19 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from toolkit.beginning import new_run_id
-from toolkit.claiming import Holding
-from toolkit.dataflow import Wrap, unwrapped
+from toolkit.asking.questions import Tally
+from toolkit.asking.settings import Part, Settings
+from toolkit.asking.thread import submit
 from toolkit.errors import Stopped
-from toolkit.feeding import identify
+from toolkit.graph.dataflow import Wrap, unwrapped
 from toolkit.ledger import Journal
-from toolkit.loop import submit
 from toolkit.orchestration.form import Order
-from toolkit.questions import Tally
 from toolkit.records import Run, RunStatus
 from toolkit.rows import Rows
-from toolkit.running import Progress, Running, start
-from toolkit.settings import Part, Settings
+from toolkit.runs.beginning import new_run_id
+from toolkit.runs.claiming import Holding
+from toolkit.runs.feeding import identify
+from toolkit.runs.running import Progress, Running, start
 
 COUNTS = ("answered", "parked", "failed", "set_aside", "before", "elsewhere", "in_flight")
 

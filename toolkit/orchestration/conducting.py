@@ -16,15 +16,15 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled, Completed, Failed
 
-from toolkit.dataflow import Wrap
 from toolkit.errors import Stopped, ToolkitError
+from toolkit.graph.dataflow import Wrap
 from toolkit.orchestration.batch import Batch, Chunk
 from toolkit.orchestration.form import Form, Given, Order, made_good
 from toolkit.orchestration.lookout import LOOK_SECONDS, STOP_SECONDS, Lookout, is_cancelled
 from toolkit.orchestration.reporting import Summary, publish
 from toolkit.orchestration.stepping import OFF
-from toolkit.progress import line
 from toolkit.records import RunStatus, now
+from toolkit.runs.progress import line
 
 
 class Conducting:

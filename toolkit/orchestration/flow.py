@@ -16,16 +16,16 @@ from prefect import Flow, runtime
 from prefect.client.schemas.objects import State
 
 import toolkit
-from toolkit.dataflow import Wrap, unwrapped
 from toolkit.errors import WorkflowError
 from toolkit.fleet import Fleet
+from toolkit.graph.dataflow import Wrap, unwrapped
+from toolkit.graph.workflow import Workflow
 from toolkit.orchestration.conducting import Conducting
 from toolkit.orchestration.form import Form, Given, Order, named
 from toolkit.orchestration.reporting import Summary
 from toolkit.orchestration.stepping import Shown
 from toolkit.redaction import Redact
 from toolkit.routing import Router
-from toolkit.workflow import Workflow
 
 Tasks = Literal["chunks", "steps"]
 

@@ -15,18 +15,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from toolkit.budgets import budgets_of
-from toolkit.discretion import Discretion, discreet, redacted
+from toolkit.asking.settings import Settings
 from toolkit.errors import RunError
 from toolkit.fleet import Fleet
+from toolkit.graph.workflow import Workflow
 from toolkit.ledger import Journal
+from toolkit.money.budgets import budgets_of
 from toolkit.records import Run
 from toolkit.redaction import Redact, Redactor
-from toolkit.resuming import Job, find_run
 from toolkit.routing.parsing import parse_routers
 from toolkit.rows import Rows, open_rows
-from toolkit.settings import Settings
-from toolkit.workflow import Workflow
+from toolkit.runs.discretion import Discretion, discreet, redacted
+from toolkit.runs.resuming import Job, find_run
 
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]

@@ -22,9 +22,9 @@ from toolkit.errors import Stopped
 from toolkit.ledger import History
 from toolkit.orchestration.passing_on import PassingOn, overheard
 from toolkit.orchestration.reporting import Bar
-from toolkit.progress import line
 from toolkit.records import Run, now
-from toolkit.running import Progress, Running
+from toolkit.runs.progress import line
+from toolkit.runs.running import Progress, Running
 
 LOOK_SECONDS = 0.5
 ASK_SECONDS = 2.0

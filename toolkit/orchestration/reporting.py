@@ -21,8 +21,8 @@ from prefect.artifacts import (
 from toolkit.ledger import History, Table
 from toolkit.ledger.views import questions
 from toolkit.orchestration import picturing
-from toolkit.progress import duration, line
-from toolkit.running import Progress
+from toolkit.runs.progress import duration, line
+from toolkit.runs.running import Progress
 
 
 @dataclass(frozen=True)

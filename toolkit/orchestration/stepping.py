@@ -15,9 +15,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed, aget_state_exception
 
-from toolkit.dataflow import Ask
+from toolkit.asking.questions import Question
 from toolkit.errors import Stopped, ToolkitError
-from toolkit.questions import Question
+from toolkit.graph.dataflow import Ask
 from toolkit.records import Answer, Place
 
 OFF: dict[str, Any] = {"retries": 0, "cache_policy": NO_CACHE, "persist_result": False}

@@ -23,7 +23,7 @@ class Within(Policy):
     request was made: what is under way then counts as timed out.
 
     What has been answered by then is taken; where nothing has, the row is set aside. Under a bound of money a model
-    whose price is unknown is not asked. What a run may cost at most is a matter of budgets (`toolkit.budgets`).
+    whose price is unknown is not asked. What a run may cost at most is a matter of budgets (`toolkit.money.budgets`).
     """
 
     usd: float | None = None

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from toolkit.errors import CallError
 from toolkit.messages import Data, Message, Text
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Decision, Json, Reply, Request
 from toolkit.routing.parsing import parse_router
 from toolkit.routing.router import Asking, ModelFacts, Router, RoutingFacts

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, replace
 
 from toolkit.errors import CallError, StepError
-from toolkit.prompting import prompt
+from toolkit.prompts.prompting import prompt
+from toolkit.prompts.tokens import ESTIMATE, prompt_tokens
 from toolkit.records import Candidate, Decision, Request
 from toolkit.routing.router import Asking, Router, RoutingFacts, judged, settle
-from toolkit.tokens import ESTIMATE, prompt_tokens
 
 QUESTION = "Which of these models should answer the request? The first is the cheapest. Answer with its name alone."
 LONGEST = 4_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, overload
 
 from toolkit.context import output_share_tokens
-from toolkit.prices import Price
+from toolkit.money.prices import Price
 from toolkit.records import Candidate, Decision, Json, Reply, Request, Verdict
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from itertools import chain
 from toolkit.errors import RunError
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.views import telemetry as statements
-from toolkit.run_names import chosen
+from toolkit.runs.run_names import chosen
 from toolkit.telemetry import facts
 from toolkit.telemetry.conventions import DEFAULT, conventions
 from toolkit.telemetry.facts import BATCH, Window

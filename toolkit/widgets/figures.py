@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import orjson
 
 from toolkit.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
-from toolkit.drawing import Figures, Graph, Node, drawn
+from toolkit.graph.drawing import Figures, Graph, Node, drawn
 from toolkit.ledger.reading.showing import Record, SeenRun
 from toolkit.widgets.course import SKY, short_step
 from toolkit.widgets.markup import details, faint

@@ -15,18 +15,18 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from toolkit.asking.settings import DEFAULT_HOME
 from toolkit.cli.ending import sentence
 from toolkit.errors import ToolkitError
 from toolkit.evaluation.agreement import Agreement
 from toolkit.evaluation.labelling import Labelling, ask
 from toolkit.grading.judges import Pairwise, Pointwise
-from toolkit.inbox import user
-from toolkit.settings import DEFAULT_HOME
+from toolkit.people.inbox import user
 from toolkit.widgets.labelling_desk import LabelDesk, headline, told
 from toolkit.widgets.review_page import Page, shown
 
 if TYPE_CHECKING:
-    from toolkit.running import Running
+    from toolkit.runs.running import Running
 
 
 def label(

@@ -19,16 +19,16 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolkit.asking.steering import steer
 from toolkit.errors import ToolkitError
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.writing.wishes import Wish
-from toolkit.steering import steer
 from toolkit.widgets import telling
 from toolkit.widgets.standing import Standing, standing_of
 from toolkit.widgets.surroundings import has_kernel
 
 if TYPE_CHECKING:
-    from toolkit.running import Running
+    from toolkit.runs.running import Running
 
 EVERY_SECONDS = 1.0
 SHARE_OF_TIME = 0.1

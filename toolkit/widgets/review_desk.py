@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.ending import sentence
 from toolkit.errors import InboxError, ToolkitError
-from toolkit.inbox import BATCH_ROW, Asked, Inbox, top_row, user
 from toolkit.ledger import Review
+from toolkit.people.inbox import BATCH_ROW, Asked, Inbox, top_row, user
 from toolkit.widgets import telling
 from toolkit.widgets.review_form import form_of, value_of
 from toolkit.widgets.review_telling import Waiting, advice, headline
@@ -23,8 +23,8 @@ from toolkit.widgets.standing import standing_of
 
 if TYPE_CHECKING:
     from toolkit.fleet import Fleet
-    from toolkit.running import Running
-    from toolkit.workflow import Workflow
+    from toolkit.graph.workflow import Workflow
+    from toolkit.runs.running import Running
 
 PER_PAGE = 20
 Plain = dict[str, Any]

@@ -9,9 +9,9 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 
+from toolkit.asking.parking import span
+from toolkit.asking.settings import DEFAULT_HOME
 from toolkit.ledger import Review
-from toolkit.parking import span
-from toolkit.settings import DEFAULT_HOME
 from toolkit.widgets.review_view import excerpt
 
 SHOWN = 8

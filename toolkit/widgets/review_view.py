@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 
 from toolkit.errors import InvalidOutput
-from toolkit.inbox import Asked
-from toolkit.labels import Tried
 from toolkit.ledger import Review
 from toolkit.messages import sections
-from toolkit.outputs import Output
+from toolkit.people.inbox import Asked
+from toolkit.people.labels import Tried
+from toolkit.prompts.outputs import Output
 from toolkit.records import Json
 from toolkit.widgets.review_form import Form, filled, form_of
 

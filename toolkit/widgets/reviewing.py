@@ -3,8 +3,8 @@
     tk.review()                           # all that waits in ./.toolkit, or where TOOLKIT_HOME says
     tk.review(run)                        # of one run: its handle, or its name, which may be cut short
 
-Answers go through `toolkit.inbox`, which checks them and lets nobody answer twice; rows that were answered go on from
-the page. Without widgets the same is told as HTML or text, with what to type on the command line.
+Answers go through `toolkit.people.inbox`, which checks them and lets nobody answer twice; rows that were answered go
+on from the page. Without widgets the same is told as HTML or text, with what to type on the command line.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolkit.asking.settings import DEFAULT_HOME
 from toolkit.cli.ending import sentence
 from toolkit.errors import ToolkitError
-from toolkit.inbox import Inbox
-from toolkit.settings import DEFAULT_HOME
+from toolkit.people.inbox import Inbox
 from toolkit.widgets import review_telling
 from toolkit.widgets.review_desk import ReviewDesk
 from toolkit.widgets.review_page import Page, shown
 
 if TYPE_CHECKING:
     from toolkit.fleet import Fleet
-    from toolkit.running import Running
-    from toolkit.workflow import Workflow
+    from toolkit.graph.workflow import Workflow
+    from toolkit.runs.running import Running
 
 
 def review(
@@ -95,6 +95,6 @@ class Reviewing:
 
 
 def _named(box: Inbox, run: str) -> str:
-    from toolkit.resuming import find_run
+    from toolkit.runs.resuming import find_run
 
     return find_run(run, home=box.home).id

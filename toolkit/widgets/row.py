@@ -16,8 +16,8 @@ import orjson
 
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.reading.showing import Record, SeenRow, row_seen
-from toolkit.progress import duration
 from toolkit.records import made_at
+from toolkit.runs.progress import duration
 from toolkit.widgets import attempts, timeline
 from toolkit.widgets.canvas import Shown
 from toolkit.widgets.course import FAILED, KINDS, course_of, kind_of, part_of, short_step

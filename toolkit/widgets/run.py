@@ -17,7 +17,7 @@ import orjson
 from toolkit.errors import RunError
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.reading.showing import PAGE_ROWS, Record, SeenPage, SeenRun, Wanted, page_seen, run_seen
-from toolkit.progress import duration
+from toolkit.runs.progress import duration
 from toolkit.widgets import figures, telling
 from toolkit.widgets.canvas import Shown
 from toolkit.widgets.course import FAILED, short_step
@@ -27,7 +27,7 @@ from toolkit.widgets.row import RowView, row_view
 from toolkit.widgets.standing import standing_of
 
 if TYPE_CHECKING:
-    from toolkit.running import Running
+    from toolkit.runs.running import Running
 
 STATUSES = ("answered", "parked", "failed", "set_aside")
 SORTED = {

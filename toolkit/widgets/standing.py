@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import orjson
 
-from toolkit import budgets
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.reading.watching import Watched, watched
 from toolkit.ledger.writing.processes import this_process
 from toolkit.ledger.writing.wishes import Wish
+from toolkit.money import budgets
 
 QUIET_SECONDS = 30.0
 

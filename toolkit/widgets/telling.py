@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from toolkit import budgets
-from toolkit.budgets import amount
 from toolkit.charts import BLUE, GREY, ORANGE, PURPLE, VERMILION
-from toolkit.progress import duration
+from toolkit.money import budgets
+from toolkit.money.budgets import amount
+from toolkit.runs.progress import duration
 from toolkit.widgets.standing import Fault, Standing
 
 COLOURS = {"answered": BLUE, "parked": ORANGE, "failed": VERMILION, "set_aside": PURPLE, "in_flight": GREY}

@@ -7,7 +7,7 @@ from html import escape
 from math import ceil, floor, log10
 
 from toolkit.charts import GREY
-from toolkit.progress import duration
+from toolkit.runs.progress import duration
 from toolkit.widgets.course import FAILED, KINDS, Course, Kind, Stretch
 
 WIDTH, NAMES, LANE, BAR, RULER = 760, 150, 24, 14, 22

@@ -15,7 +15,6 @@ from typing import Any
 
 import duckdb
 
-from toolkit.budgets import Balance
 from toolkit.errors import LedgerError, RunError
 from toolkit.ledger.reading import tail
 from toolkit.ledger.reading.history import History
@@ -23,6 +22,7 @@ from toolkit.ledger.views import watching
 from toolkit.ledger.writing.claims import END
 from toolkit.ledger.writing.holders import HOLDERS, Holder
 from toolkit.ledger.writing.wishes import Wish, wish_of
+from toolkit.money.budgets import Balance
 from toolkit.records import made_at
 
 WINDOW_SECONDS = 60.0

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from toolkit.budgets import Balance, Cap, Denied, Unit, Worst, denied
 from toolkit.ledger.writing.transaction import Transaction
+from toolkit.money.budgets import Balance, Cap, Denied, Unit, Worst, denied
 
 BALANCE = "select spent, reserved from budgets where scope = :scope and unit = :unit"
 ADD = """

@@ -1,0 +1,1 @@
+"""What a call costs, by which list, and what may be spent."""

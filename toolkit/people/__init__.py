@@ -1,0 +1,1 @@
+"""Who answers tomorrow: the inbox, labels, and conversations that last."""

@@ -1,0 +1,1 @@
+"""Requests in the making: prompts, typed outputs, tools, tokens."""

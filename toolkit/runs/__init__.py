@@ -1,0 +1,1 @@
+"""Rows by steps, over processes: beginning, feeding, resuming, retrying, forking a run."""
