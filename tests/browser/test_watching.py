@@ -102,7 +102,7 @@ def test_a_run_is_watched_paused_reloaded_asked_and_cancelled_and_a_row_of_it_op
     page.get_by_role("searchbox").fill("parcel 13")
     expect(page.locator("tr[data-row]")).to_have_count(1)
     page.locator('tr[data-row="t003"]').click()
-    page.locator(".tk-row .tk-bar").last.click()
+    page.locator(".tk-row .tk-bar").filter(has_text="unavailable").first.click(force=True)
     opened = page.locator(".tk-row details[open] details[open]").first
     expect(opened).to_contain_text("HTTP 503: the fake is tired")
     expect(opened).to_contain_text("Answer the ticket.")

@@ -51,6 +51,20 @@ def test_a_ticket_is_durable_when_committed_returns(tmp_path: Path) -> None:
         assert asyncio.run(scenario()) == [True, True, True]
 
 
+def test_what_is_written_with_more_is_committed_with_it_or_at_the_loops_next_turn(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        journal.write_with_more(answer_entry(answer(0, key="first")))
+        time.sleep(0.2)  # noqa: ASYNC251 (the loop takes no turn, and the writer has all the time it wants)
+        assert journal.find_answer("first") is None
+        await journal.committed(journal.write(answer_entry(answer(1, key="second"))))
+        assert journal.find_answer("first") is not None
+        await journal.committed(journal.write_with_more(answer_entry(answer(2, key="third"))))
+        assert journal.find_answer("third") is not None
+
+    with Journal.open(tmp_path, merges=False) as journal:
+        asyncio.run(scenario())
+
+
 def test_many_wait_at_once_in_several_event_loops(tmp_path: Path) -> None:
     async def row(number: int) -> None:
         await journal.committed(journal.write(answer_entry(answer(number))))

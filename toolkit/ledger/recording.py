@@ -78,7 +78,7 @@ class Recorder:
     def attempt(
         self, place: Place, decision_id: str | None, attempt: Attempt, request_hash: str, *, operation: Operation
     ) -> int:
-        return self.journal.write(
+        return self.journal.write_with_more(
             *entries.attempt_entries(place, decision_id, attempt, request_hash, operation=operation)
         )
 

@@ -83,6 +83,19 @@ class Journal:
         """Hand entries over to be committed in order; returns at once with a ticket for `committed`."""
         return self._writer.put(entries)
 
+    def write_with_more(self, *entries: Entry) -> int:
+        """The same for entries that are committed together with what is written before the event loop's next turn.
+
+        So no crash can part an attempt from the answer that comes of it at once, which would be asked for again.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return self._writer.put(entries)
+        ticket = self._writer.put(entries, more=True)
+        loop.call_soon(self._writer.release)
+        return ticket
+
     async def room(self) -> None:
         """Wait while more than `max_pending` entries are uncommitted."""
         writer = self._writer

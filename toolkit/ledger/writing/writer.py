@@ -53,22 +53,35 @@ class Writer:
         self._stopping = False
         self.written = 0
         self.durable = 0
+        self._free = 0  # tickets up to here may be committed; what is beyond is followed by more
         self.failure: LedgerError | None = None
         sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
         self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
         self._thread.start()
 
-    def put(self, entries: Iterable[Entry]) -> int:
-        """Queue entries; the ticket that is durable when they are."""
+    def put(self, entries: Iterable[Entry], *, more: bool = False) -> int:
+        """Queue entries; the ticket that is durable when they are.
+
+        Where there is `more` to come, they are committed in one transaction with it: with what is put next, or once
+        `release` is called.
+        """
         with self._lock:
             self._check_open()
             before = len(self._queue)
             self._queue.extend(entries)
             self.written += len(self._queue) - before
             ticket = self.written
-        if not self._wake.is_set():
+            if not more:
+                self._free = ticket
+        if not more and not self._wake.is_set():
             self._wake.set()
         return ticket
+
+    def release(self) -> None:
+        """No more comes: all that is queued may be committed."""
+        with self._lock:
+            self._free = self.written
+        self._wake.set()
 
     def act(self, action: Callable[[Transaction], Any]) -> Future[Any]:
         """Carry out an action in a transaction, after all that was put so far; its result comes when it is durable."""
@@ -117,6 +130,7 @@ class Writer:
         """Commit what is queued, prune what is to be pruned, end the thread."""
         with self._lock:
             self._stopping = True
+            self._free = self.written
         self._wake.set()
         self._thread.join()
 
@@ -130,7 +144,7 @@ class Writer:
             while True:
                 self._wake.wait(self._rest_seconds())
                 self._wake.clear()
-                while self._queue or self._acts or self._prunes or self._rest_seconds() == 0:
+                while self._has_work():
                     self._commit(connection)
                 if self._stopping and not self._queue and not self._acts:
                     return
@@ -142,7 +156,7 @@ class Writer:
 
     def _commit(self, connection: Any) -> None:
         with self._lock:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_ENTRIES))]
+            batch = [self._queue.popleft() for _ in range(min(self._free - self.durable, BATCH_ENTRIES))]
             pruned = next(iter(self._prunes.items()), None)
             acts = self._acting = self._take_acts(self.durable + len(batch))
         cursor = connection.cursor()
@@ -175,6 +189,13 @@ class Writer:
         self._acting = []
         for act in acts:
             act.settle()
+
+    def _has_work(self) -> bool:
+        """Whether a commit would do anything now. Actions wait for what was put before them."""
+        due = self._rest_seconds() == 0
+        with self._lock:
+            ready = self._free > self.durable or (bool(self._acts) and self._acts[0].after <= self.durable)
+            return ready or bool(self._prunes) or due
 
     def _rest_seconds(self) -> float | None:
         """Seconds until something is to be repeated, 0 where it is due, None where nothing ever is."""
