@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from toolkit.graph.workflow import Workflow
 
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 150, 40, 56, 18, 14
-FIGURED_WIDTH, FIGURED_HEIGHT, FIGURED_GAP = 178, 96, 40
+FIGURED_WIDTH, FIGURED_HEIGHT, FIGURED_GAP = 178, 109, 40
 FILL = {"column": "#8883", "tool": "#56b4e955", "asks": "#e69f0055", "reduces": "#cc79a755", "workflow": "#009e7355"}
 FAULT = "#d55e00"
 
@@ -109,6 +109,9 @@ def drawn(graph: Graph, figures: Mapping[str, Figures] | None = None) -> str:
     size = (BOX_WIDTH, BOX_HEIGHT) if figures is None else (FIGURED_WIDTH, FIGURED_HEIGHT)
     gap = GAP_X if figures is None else FIGURED_GAP
     place, width, height = _placed(graph, size, gap)
+    below = height - MARGIN / 2  # where arrows go that would pass through a box
+    if any(_passes(place[source], place[target], size, gap) for source, target in graph.edges):
+        height += MARGIN / 2
     tip = "tip" if figures is None else "figured-tip"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
@@ -116,7 +119,12 @@ def drawn(graph: Graph, figures: Mapping[str, Figures] | None = None) -> str:
         f'<defs><marker id="{tip}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0,0 L8,4 L0,8 z" fill="#888"/></marker></defs>',
     ]
-    parts += [_arrow(place[source], place[target], size, tip) for source, target in graph.edges]
+    parts += [
+        _around(place[source], place[target], size, tip, gap=gap, below=below)
+        if _passes(place[source], place[target], size, gap)
+        else _arrow(place[source], place[target], size, tip)
+        for source, target in graph.edges
+    ]
     nodes = {node.name: node for node in graph.nodes}
     parts += [_box(name, place[name], nodes.get(name), size, (figures or {}).get(name)) for name in place]
     return "".join([*parts, "</svg>"])
@@ -188,19 +196,35 @@ def _written(figures: Figures, at: Size, width: float) -> str:
         parts.append(f'<text x="{x + 8}" y="{y + 12 + 13 * number}" font-size="10">{escape(line)}</text>')
     if figures.faults:
         mark = f'<tspan fill="{FAULT}" font-weight="600">✕</tspan> {escape(figures.faults)}'
-        parts.append(f'<text x="{x + width - 8}" y="{y + 12}" font-size="10.5" text-anchor="end">{mark}</text>')
+        parts.append(f'<text x="{x + 8}" y="{y + 12 + 13 * len(figures.lines)}" font-size="10">{mark}</text>')
     left, room = x + 8, width - 16
     for name, share, colour in figures.mix:
         wide = round(room * share, 2)
         parts.append(
-            f'<rect x="{left:.2f}" y="{y + 32}" width="{wide}" height="6" fill="{colour}">'
+            f'<rect x="{left:.2f}" y="{y + 45}" width="{wide}" height="6" fill="{colour}">'
             f"<title>{escape(name)}: {share:.0%} of answers</title></rect>"
         )
         left += wide
     if figures.mix:
         told = _cut(", ".join(f"{name} {share:.0%}" for name, share, _ in figures.mix), room / 5)
-        parts.append(f'<text x="{x + 8}" y="{y + 51}" font-size="10" opacity=".85">{escape(told)}</text>')
+        parts.append(f'<text x="{x + 8}" y="{y + 64}" font-size="10" opacity=".85">{escape(told)}</text>')
     return f'<g fill="currentColor">{"".join(parts)}</g>'
+
+
+def _passes(source: Size, target: Size, size: Size, gap: float) -> bool:
+    """Whether there are boxes of other steps between the two."""
+    return target[0] - source[0] > size[0] + gap + 1
+
+
+def _around(source: Size, target: Size, size: Size, tip: str, *, gap: float, below: float) -> str:
+    """An arrow below the boxes that stand between."""
+    x1, y1 = source[0] + size[0], source[1] + size[1] / 2
+    x2, y2, half = target[0], target[1] + size[1] / 2, gap / 2
+    return (
+        f'<path d="M{x1},{y1} C{x1 + half},{y1} {x1 + half},{below} {x1 + gap},{below} H{x2 - gap} '
+        f'C{x2 - half},{below} {x2 - half},{y2} {x2 - 2},{y2}" fill="none" stroke="#888" stroke-width="1.2" '
+        f'marker-end="url(#{tip})"/>'
+    )
 
 
 def _arrow(source: Size, target: Size, size: Size, tip: str) -> str:
