@@ -4,7 +4,6 @@ then its rows are looked through and one is opened."""
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from playwright.sync_api import Locator, expect
 
@@ -16,7 +15,7 @@ import asyncio, os
 import toolkit as tk
 from toolkit.errors import Unavailable
 
-home = os.environ["TOOLKIT_HOME"] = "{folder}"
+home = os.environ["TOOLKIT_HOME"] = "record"
 
 @tk.step
 async def order(ticket: str) -> str:
@@ -63,10 +62,9 @@ def moves(notebook: Notebook) -> None:
 
 
 def test_a_run_is_watched_paused_reloaded_asked_and_cancelled_and_a_row_of_it_opened(
-    lab: Laboratory, visit: Visit, tmp_path: Path
+    lab: Laboratory, visit: Visit
 ) -> None:
-    home = tmp_path / "home"
-    lab.write("watched", [RUN.replace("{folder}", str(home)), ASK])
+    lab.write("watched", [RUN, ASK])
     notebook = lab.open(visit, "watched")
     notebook.run(wait=False)
     told(notebook).wait_for()
@@ -93,7 +91,7 @@ def test_a_run_is_watched_paused_reloaded_asked_and_cancelled_and_a_row_of_it_op
     shown.get_by_role("button", name="Cancel").click()
     expect(shown).to_contain_text("cancelled after")
 
-    lab.write("looked", [f"import toolkit as tk; tk.show('latest', home={str(home)!r})"])
+    lab.write("looked", ["import toolkit as tk; tk.show('latest', home='record')"])
     looked = lab.open(visit, "looked")
     looked.run()
     page = looked.output(0)
