@@ -65,7 +65,7 @@ def test_two_that_are_alike_share_the_draws() -> None:
     scored = Scored(("a", "b"), np.column_stack([right, right]), np.full((200, 2), 0.01))
     choice = compared(scored).best(price=1.0)
     assert choice.share == pytest.approx(0.5)
-    assert not choice.is_sure and "though not surely" in str(choice)
+    assert not choice.is_sure and "come to the same" in str(choice)
 
 
 def test_the_share_of_draws_is_near_the_chance_that_it_is_better() -> None:

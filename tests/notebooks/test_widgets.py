@@ -294,7 +294,7 @@ WATCHED = """
 import asyncio, toolkit as tk
 @tk.step
 async def slow(ticket):
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.0)
     return 1
 run = tk.Workflow("w", [slow]).start([{"id": str(n), "ticket": "x"} for n in range(20)], tk.Fleet({}), in_flight=4)
 run

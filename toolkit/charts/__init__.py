@@ -6,6 +6,9 @@ In: a `History` and what to look at, or a result. Out: a chart, which a notebook
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from toolkit.charts.colours import BLUE as BLUE
 from toolkit.charts.colours import GREEN as GREEN
 from toolkit.charts.colours import GREY as GREY
@@ -14,16 +17,38 @@ from toolkit.charts.colours import PALETTE as PALETTE
 from toolkit.charts.colours import PURPLE as PURPLE
 from toolkit.charts.colours import SKY as SKY
 from toolkit.charts.colours import VERMILION as VERMILION
-from toolkit.charts.comparing import comparison as comparison
-from toolkit.charts.days import drift as drift
-from toolkit.charts.exchange import exchange as exchange
-from toolkit.charts.frontiers import frontier as frontier
-from toolkit.charts.judges import agreement as agreement
-from toolkit.charts.record import costs as costs
-from toolkit.charts.record import timeline as timeline
-from toolkit.charts.supposing import supposition as supposition
+
+if TYPE_CHECKING:
+    from toolkit.charts.choosing import exchange as exchange
+    from toolkit.charts.comparing import comparison as comparison
+    from toolkit.charts.days import drift as drift
+    from toolkit.charts.frontiers import frontier as frontier
+    from toolkit.charts.judges import agreement as agreement
+    from toolkit.charts.record import costs as costs
+    from toolkit.charts.record import timeline as timeline
+    from toolkit.charts.supposing import supposition as supposition
+
+_HOMES = {
+    "comparison": "toolkit.charts.comparing",
+    "drift": "toolkit.charts.days",
+    "exchange": "toolkit.charts.choosing",
+    "frontier": "toolkit.charts.frontiers",
+    "agreement": "toolkit.charts.judges",
+    "costs": "toolkit.charts.record",
+    "timeline": "toolkit.charts.record",
+    "supposition": "toolkit.charts.supposing",
+}
+"""What loads where it is first used: comparing takes SciPy, which takes seconds."""
 
 __all__ = [
     "BLUE", "GREEN", "GREY", "ORANGE", "PALETTE", "PURPLE", "SKY", "VERMILION",
     "agreement", "comparison", "costs", "drift", "exchange", "frontier", "supposition", "timeline",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
