@@ -34,9 +34,10 @@ def test_the_example_runs_and_says_what_it_promises(tmp_path: Path) -> None:
 
 
 def test_the_suite_on_the_page_has_no_entry_that_a_suite_does_not_know() -> None:
+    from toolkit.evaluation.judge_checks import JudgeCheck
     from toolkit.evaluation.suites import Check, Limits
 
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    told = tomllib.loads(text)
+    told, judging = (tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
+    assert all(set(judge) <= set(JudgeCheck.__dataclass_fields__) for judge in judging["judges"])
     assert set(told["limits"]) <= set(Limits.__dataclass_fields__)
     assert all(set(check) <= set(Check.__dataclass_fields__) for check in told["checks"])
