@@ -69,7 +69,7 @@ def _by_prefect(job: Job, home: Path, rows: int | None) -> str:
     workflow, _ = job.open()
     flow = as_flow(workflow, fleet=job.fleet, rows=job.rows, chunk_size=CHUNK_ROWS, reference=job.workflow)
     with local_server():
-        summary = flow(limit=rows, fresh=True, home=str(home))
+        summary = flow(limit=rows or 0, fresh=True, home=str(home))
     print(str(summary), file=sys.stderr)
     return str(summary.run_id)
 
