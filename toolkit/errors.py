@@ -31,7 +31,10 @@ Every message says what, where and what to do next.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from toolkit.records import Reply
 
 
 class ToolkitError(Exception):
@@ -145,7 +148,13 @@ class ContextOverflow(CallError):
 
 
 class ContentFiltered(CallError):
+    """`billed` is a reply without the words that were withheld: its tokens, which count all the same."""
+
     error_type = "content_filtered"
+
+    def __init__(self, message: str, *, billed: Reply | None = None) -> None:
+        super().__init__(message)
+        self.billed = billed
 
 
 class CutShort(CallError):

@@ -41,6 +41,7 @@ from toolkit.asking.worst import dearest, input_tokens, limited, output_tokens, 
 from toolkit.errors import (
     AccessDenied,
     CallError,
+    ContentFiltered,
     FleetError,
     RateLimited,
     SetupError,
@@ -471,6 +472,18 @@ def test_a_call_that_was_refused_costs_the_budget_nothing(tmp_path: Path) -> Non
 
     run = run_over(replying(), tickets(3), priced(refuses), tmp_path, budget="1 USD")
     assert budgets_kept(tmp_path)[f"run {run.id}"][0] == 0.0
+
+
+def test_an_answer_that_was_withheld_costs_what_the_provider_tells_of_it(tmp_path: Path) -> None:
+    def withholds(_: Request) -> Reply:
+        raise ContentFiltered("not that", billed=Reply(usage=Usage(100, 7)))
+
+    run = run_over(replying(), tickets(1), priced(withholds), tmp_path, budget="1 USD")
+    cost = PRICE.cost(Usage(100, 7))
+    assert run.sql("select error_type, cost_usd, input_tokens, output_tokens, output_hash from attempts").rows == (
+        ("content_filtered", cost, 100, 7, None),
+    )
+    assert budgets_kept(tmp_path)[f"run {run.id}"][0] == pytest.approx(cost)
 
 
 def test_usage_above_its_reserve_is_told_and_stops_the_run(tmp_path: Path) -> None:

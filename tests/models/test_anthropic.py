@@ -157,6 +157,13 @@ def test_finish_reasons_are_told_in_shared_words(theirs: str, ours: str) -> None
     assert read(message(stop_reason=theirs)).finish_reasons == (ours,)
 
 
+def test_what_was_refused_is_billed_all_the_same() -> None:
+    with pytest.raises(ContentFiltered) as raised:
+        read(message(stop_reason="refusal", usage={"input_tokens": 100, "output_tokens": 7}))
+    billed = raised.value.billed
+    assert billed is not None and (billed.usage.input_tokens, billed.usage.output_tokens, billed.text) == (100, 7, "")
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [

@@ -157,6 +157,15 @@ def test_what_is_no_reply_has_a_class(body: bytes, kind: type[CallError]) -> Non
     assert type(raised.value) is kind
 
 
+def test_what_was_withheld_is_billed_all_the_same() -> None:
+    usage = {"prompt_tokens": 100, "completion_tokens": 7, "cost": 0.25}
+    with pytest.raises(ContentFiltered) as raised:
+        read(chat("half", finish_reason="content_filter", usage=usage))
+    billed = raised.value.billed
+    assert billed is not None and (billed.usage.input_tokens, billed.usage.output_tokens) == (100, 7)
+    assert (billed.cost_usd, billed.text, billed.finish_reasons) == (0.25, "", ("content_filter",))
+
+
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

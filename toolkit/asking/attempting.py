@@ -21,7 +21,7 @@ from toolkit.asking.steering import Held, Steering
 from toolkit.asking.tool_turns import TurnOutput
 from toolkit.asking.trails import Flying
 from toolkit.context import Fitted
-from toolkit.errors import CallError, CutShort, InvalidOutput, Stopped
+from toolkit.errors import CallError, ContentFiltered, CutShort, InvalidOutput, Stopped
 from toolkit.fleet import Fleet
 from toolkit.grading import Case, graded
 from toolkit.messages import Message, Text
@@ -79,8 +79,9 @@ class Attempter:
             call = await self._sender.send(question, spec, request, let_in=lambda: flying.left(self._clock()))
         else:
             call = Call(self._clock(), self._clock(), error=error)
-        reply, error = None if call.reply is None else self._redactor.reply(call.reply), call.error
-        value, grades, unread = (None, (), None) if reply is None else self._read_and_graded(reply, question)
+        came = call.error.billed if isinstance(call.error, ContentFiltered) else call.reply
+        reply, error = None if came is None else self._redactor.reply(came), call.error
+        value, grades, unread = self._read_and_graded(reply, question) if reply and not error else (None, (), None)
         error = error or unread
         reported = reply.cost_usd if reply else None
         computed, version = self._cost(spec, reply)

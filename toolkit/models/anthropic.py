@@ -8,6 +8,7 @@ Reply counts them in. The schema of an output goes out as `output_config`, or in
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -149,20 +150,20 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, *, operation: s
 
 def _message(content: dict[str, Any]) -> Reply:
     reason = word(content.get("stop_reason"))
-    if reason == "refusal":
-        told = content.get("stop_details")
-        why = word(told.get("explanation")) if isinstance(told, dict) else None
-        raise ContentFiltered(f"the model refused: {(why or 'it gave no reason')[:500]}")
-    parts = tuple(part for block in content["content"] if (part := _part(block)) is not None)
-    if not parts and reason not in ("max_tokens", "end_turn", "stop_sequence", "model_context_window_exceeded"):
-        raise InvalidResponse("the reply has no content")
-    return Reply(
-        parts=parts,
+    billed = Reply(
         usage=_usage(content.get("usage")),
         finish_reasons=(FINISH_REASONS.get(reason, reason),) if reason else (),
         response_model=word(content.get("model")),
         response_id=word(content.get("id")),
     )
+    if reason == "refusal":
+        told = content.get("stop_details")
+        why = word(told.get("explanation")) if isinstance(told, dict) else None
+        raise ContentFiltered(f"the model refused: {(why or 'it gave no reason')[:500]}", billed=billed)
+    parts = tuple(part for block in content["content"] if (part := _part(block)) is not None)
+    if not parts and reason not in ("max_tokens", "end_turn", "stop_sequence", "model_context_window_exceeded"):
+        raise InvalidResponse("the reply has no content")
+    return replace(billed, parts=parts)
 
 
 def _part(block: dict[str, Any]) -> Part | None:

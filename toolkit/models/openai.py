@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -145,25 +146,25 @@ def _chat(content: dict[str, Any]) -> Reply:
     message = choice["message"]
     reason = choice.get("finish_reason")
     text = _text_of(message.get("content"))
+    usage = content.get("usage")
+    billed = Reply(
+        usage=_usage(usage),
+        finish_reasons=(reason,) if isinstance(reason, str) else (),
+        response_model=word(content.get("model")),
+        response_id=word(content.get("id")),
+        cost_usd=_cost(usage),
+    )
     if reason == "content_filter":
-        raise ContentFiltered("the provider's filter withheld the answer")
+        raise ContentFiltered("the provider's filter withheld the answer", billed=billed)
     if not text and isinstance(refusal := message.get("refusal"), str) and refusal:
-        raise ContentFiltered(f"the model refused: {refusal[:500]}")
+        raise ContentFiltered(f"the model refused: {refusal[:500]}", billed=billed)
     parts: list[Text | Reasoning | ToolCall] = []
     if thought := word(message.get("reasoning_content")) or word(message.get("reasoning")):
         parts.append(Reasoning(thought))
     if text is not None:
         parts.append(Text(text))
     parts += [_tool_call(call) for call in message.get("tool_calls") or ()]
-    return Reply(
-        parts=tuple(parts),
-        usage=_usage(content.get("usage")),
-        finish_reasons=(reason,) if isinstance(reason, str) else (),
-        response_model=word(content.get("model")),
-        response_id=word(content.get("id")),
-        confidence=_confidence(choice.get("logprobs")),
-        cost_usd=_cost(content.get("usage")),
-    )
+    return replace(billed, parts=tuple(parts), confidence=_confidence(choice.get("logprobs")))
 
 
 def _text_of(content: Json) -> str | None:
