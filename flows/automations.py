@@ -14,25 +14,24 @@ import sys
 from datetime import timedelta
 from uuid import UUID
 
-from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.events.actions import PauseDeployment, RunDeployment
-from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
 from toolkit.errors import SetupError
 from toolkit.orchestration.server import check_answers
 
 
-def automations() -> list[Automation]:
+def automations() -> list[AutomationCore]:
     """The automations, about the deployments as that server knows them. Raises SetupError where it has them not."""
     return [
-        Automation(
+        AutomationCore(
             name="hold the support desk when quality drops",
             description="Until somebody has looked and resumed its schedules.",
             trigger=_when("toolkit.quality.dropped"),
             actions=[PauseDeployment(deployment_id=_deployment("support-desk"))],
         ),
-        Automation(
+        AutomationCore(
             name="learn a new router when quality drops",
             description="The challenger takes over only where it is better.",
             enabled=False,
@@ -42,7 +41,7 @@ def automations() -> list[Automation]:
     ]
 
 
-def put(wanted: list[Automation]) -> None:
+def put(wanted: list[AutomationCore]) -> None:
     """Make them, in place of those of the same names."""
     with get_client(sync_client=True) as client:
         for automation in wanted:

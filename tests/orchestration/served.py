@@ -57,11 +57,17 @@ class Desk:
 @contextmanager
 def serving(folder: Path) -> Iterator[Up]:
     """`toolkit up` with the project's deployments, and the slow desk."""
-    told = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-    told["deployments"].append({"name": "slow", "entrypoint": "tests/orchestration/slow.py:flow", "tags": ["toolkit"]})
-    (folder / "prefect.yaml").write_text(yaml.safe_dump(told))
-    with up(folder, "--file", str(folder / "prefect.yaml")) as running:
+    with up(folder, "--file", str(deployments_file(folder))) as running:
         yield running
+
+
+def deployments_file(folder: Path) -> Path:
+    """The project's prefect.yaml with the slow desk among its deployments."""
+    told = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    slow = {"name": "slow", "entrypoint": "tests/orchestration/slow.py:flow", "tags": ["toolkit"]}
+    told["deployments"].append({**slow, "work_pool": {"name": "toolkit"}})
+    (file := folder / "prefect.yaml").write_text(yaml.safe_dump(told))
+    return file
 
 
 @contextmanager

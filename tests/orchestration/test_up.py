@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import create_engine, make_url, text
 from typer.testing import CliRunner
 
 from tests.browser.standing import ROOT, up
@@ -20,6 +23,8 @@ from toolkit.ledger import History
 from toolkit.orchestration.database import database_url
 from toolkit.orchestration.deploying import deployments
 from toolkit.orchestration.standing import running_server
+
+POSTGRESQL = os.environ.get("TOOLKIT_TEST_POSTGRESQL", "")
 
 
 @pytest.fixture
@@ -93,10 +98,29 @@ def test_without_a_file_the_command_says_so_and_starts_nothing(tmp_path: Path) -
     assert ended.exit_code == 2 and "there is no" in ended.output and "--file" in ended.output
 
 
+@pytest.fixture
+def database() -> Iterator[str]:
+    """An empty database for Prefect beside the one of the tests; it goes with the test."""
+    named = make_url(POSTGRESQL)
+    own = named.set(database=f"{named.database}_prefect")
+    engine = create_engine(named, isolation_level="AUTOCOMMIT")
+    drop = text(f'drop database if exists "{own.database}" with (force)')
+    with engine.connect() as connection:
+        connection.execute(drop)
+        connection.execute(text(f'create database "{own.database}"'))
+    yield own.render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(drop)
+    engine.dispose()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_deployment_runs_as_the_ui_starts_it_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
-    with up(tmp_path) as running:
+@pytest.mark.skipif(not POSTGRESQL, reason="TOOLKIT_TEST_POSTGRESQL names no database")
+def test_with_postgresql_a_deployment_runs_as_the_ui_starts_it_and_ctrl_c_ends_all_of_it(
+    database: str, tmp_path: Path
+) -> None:
+    with up(tmp_path, "--database", database) as running:
         with running.client() as api:
             deployment = api.get("/deployments/name/support/support-desk").raise_for_status().json()
             asked = {"parameters": {"limit": 5, "home": str(tmp_path / "record")}, "state": {"type": "SCHEDULED"}}
@@ -105,6 +129,10 @@ def test_a_deployment_runs_as_the_ui_starts_it_and_ctrl_c_ends_all_of_it(tmp_pat
             assert ended["state"]["type"] == "COMPLETED", ended["state"]
         runs = History(tmp_path / "record").sql("select origin, status, rows_total, flow_run_id from runs").rows
         assert runs == (("prefect", "finished", 5, begun["id"]),)
+        engine = create_engine(make_url(database).set(drivername="postgresql+psycopg"))
+        with engine.connect() as connection:
+            assert connection.execute(text("select id::text from flow_run")).scalars().all() == [begun["id"]]
+        engine.dispose()
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(timeout=90) == 0
         with pytest.raises(httpx.HTTPError):

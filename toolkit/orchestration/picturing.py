@@ -56,7 +56,7 @@ def _costs(paid: Any) -> Any:
         altair.Chart(paid, title="What it cost")
         .mark_bar()
         .encode(
-            x=altair.X("sum(cost_usd):Q", title="cost of the run (USD)"),
+            x=altair.X("sum(cost_usd):Q", title="cost of the run (USD)", axis=altair.Axis(tickCount=5)),
             y=altair.Y("step:N", title=None, sort="-x"),
             color=_colour(altair, paid.model),
         )

@@ -5,6 +5,7 @@ In: a function that does the work of a flow run. Out: the same, which gives Pref
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -22,7 +23,11 @@ P = ParamSpec("P")
 
 
 def plainly(work: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
-    """What stops the work as foreseen becomes the state of the flow run, with its one sentence, and is logged so."""
+    """What stops the work as foreseen becomes the state of the flow run, with its one sentence, and is logged so.
+
+    The types of its parameters are resolved here, where the names of the work's own module are known: Prefect would
+    look for them in this one.
+    """
 
     @wraps(work)
     def plain(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
@@ -35,6 +40,8 @@ def plainly(work: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
             get_run_logger().error("%s", error)
             return Failed(message=str(error), data=error)
 
+    plain.__annotations__ = inspect.get_annotations(work, eval_str=True)
+    vars(plain)["__signature__"] = inspect.signature(work, eval_str=True)
     return plain
 
 
