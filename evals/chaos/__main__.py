@@ -91,11 +91,13 @@ def _server(ordeal: Ordeal) -> fake.Settings:
 
 
 def _through_it(ordeal: Ordeal, home: Path, fleet: Path) -> Seen:
-    """Start the batch, kill it and start it again until it comes to its end."""
+    """Start the batch, kill it a while after it is up, and start it again until it comes to its end."""
     seen, began = Seen(), time.monotonic()
     command = [sys.executable, "-m", "evals.chaos.work", str(home), str(fleet), RUN, str(ordeal.rows), str(ordeal.usd)]
     while time.monotonic() - began < MINUTES * 60:
         work = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert work.stdout is not None
+        work.stdout.readline()
         with contextlib.suppress(subprocess.TimeoutExpired):
             said, errors = work.communicate(timeout=ordeal.seconds_between_kills)
             print(said.strip(), file=sys.stderr, flush=True)

@@ -2,8 +2,8 @@
 
     python -m evals.chaos.work HOME FLEET RUN ROWS USD
 
-Begins the run, or goes on with it. Exit code 0 where the run came to its end; anything else, but being killed, is an
-exception that escaped.
+Says that it is up, then begins the run, or goes on with it. Exit code 0 where the run came to its end; anything else,
+but being killed, is an exception that escaped.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def main() -> int:
     home, fleet, run_id, count, usd = sys.argv[1:]
     with Journal.open(home) as journal:
         known = journal.run(run_id) is not None
+    print("up", flush=True)
     budget = {} if known else {"budget": tk.Budget(usd=float(usd))}
     run = WORKFLOW.run(rows(int(count)), tk.Fleet.load(fleet), home=home, run_id=run_id, seed=7, **budget)
     print(repr(run), flush=True)
