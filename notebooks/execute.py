@@ -2,6 +2,7 @@
 
 python -m notebooks.execute            # check them, change nothing
 python -m notebooks.execute --write    # and keep the outputs in the files
+python -m notebooks.execute 05         # those alone whose names begin so
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ def execute(path: Path, *, write: bool) -> float:
 
 def main() -> int:
     status = 0
-    for path in sorted(FOLDER.glob("*.ipynb")):
+    write = "--write" in sys.argv
+    wanted = tuple(word for word in sys.argv[1:] if not word.startswith("-"))
+    for path in sorted(path for path in FOLDER.glob("*.ipynb") if not wanted or path.name.startswith(wanted)):
         try:
-            print(f"{path.name}: ran in {execute(path, write='--write' in sys.argv):.0f} s", flush=True)
+            print(f"{path.name}: ran in {execute(path, write=write):.0f} s", flush=True)
         except CellExecutionError as error:
             print(f"{path.name}: failed\n{error}", flush=True)
             status = 1

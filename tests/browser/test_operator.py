@@ -1,4 +1,4 @@
-"""An operator in Prefect's UI: a run is cancelled, a deployment scheduled."""
+"""An operator in Prefect's UI: a form filled in, a run with its log and pictures, one cancelled, one scheduled."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Locator, Page
 
 from tests.browser.standing import Up
 from tests.browser.walking import Visit
@@ -22,8 +23,62 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         yield running
 
 
+def field(page: Page, told: str, kind: str = "textarea") -> Locator:
+    """The field of the form below the words that explain it."""
+    return page.get_by_text(told, exact=False).first.locator(f"xpath=following::{kind}[1]")
+
+
 def deployment(api: httpx.Client, name: str) -> str:
     return str(api.get(f"/deployments/name/{name}").raise_for_status().json()["id"])
+
+
+def whole(visit: Visit, name: str) -> None:
+    """A picture of all of a page that scrolls within itself."""
+    height = visit.page.evaluate("Math.max(...[...document.querySelectorAll('*')].map(each => each.scrollHeight))")
+    visit.resize(1280, min(int(height) + 40, 2600))
+    visit.page.wait_for_timeout(500)
+    visit.photograph(name)
+    visit.resize(1280, 900)
+
+
+def test_a_deployment_is_started_from_its_form_and_shows_its_log_and_pictures(
+    served: Up, visit: Visit, tmp_path: Path
+) -> None:
+    page = visit.page
+    with slowly(tmp_path, seconds=0.1) as desk, served.client() as api:
+        id = deployment(api, "slow/slow")
+        page.goto(f"{served.url}/deployments/deployment/{id}/run")
+        field(page, "that gives the rows.").fill(str(desk.rows))
+        field(page, "Who can be asked: a models.toml.").fill(str(desk.fleet))
+        field(page, "The folder of journal and history.").fill(str(desk.home))
+        field(page, "What may be spent at most").fill("5 USD; day: 20 USD")
+        field(page, "Who answers, instead of", "button").click()
+        page.keyboard.press("ArrowDown")
+        page.get_by_text("triage: small alone", exact=True).click()
+        whole(visit, "operator-form")
+        with page.expect_response(re.compile("create_flow_run$")) as begun:
+            page.get_by_role("button", name="Submit").click()
+        flow_run = begun.value.json()["id"]
+        page.goto(f"{served.url}/runs/flow-run/{flow_run}")
+        page.get_by_text("Completed", exact=True).first.wait_for(timeout=240_000)
+        page.get_by_text("slow: rows.jsonl, triage: small alone").first.wait_for()
+        page.get_by_text(re.compile(r"finished: 23 answered")).first.wait_for()
+        visit.photograph("operator-run")
+        wanted = {"flow_runs": {"id": {"any_": [flow_run]}}}
+        found = {each["key"]: each["id"] for each in api.post("/artifacts/filter", json=wanted).json()}
+        assert set(found) == {"desk-progress", "desk-summary", "desk-costs"}
+        page.get_by_text("Artifacts", exact=True).first.click()
+        page.get_by_text("desk-summary").last.wait_for()
+        visit.photograph("operator-artifacts")
+        page.goto(f"{served.url}/artifacts/artifact/{found['desk-summary']}")
+        page.get_by_text("Ask in SQL").wait_for()
+        drawn = page.get_by_role("img", name="cost and quality by step and model")
+        assert drawn.evaluate("image => image.complete && image.naturalWidth > 400")
+        whole(visit, "operator-summary")
+        page.goto(f"{served.url}/artifacts/artifact/{found['desk-costs']}")
+        page.get_by_text("desk/triage").first.wait_for()
+        visit.photograph("operator-costs")
+    assert visit.refused == []
 
 
 def test_a_run_is_cancelled_in_the_ui_and_says_how_it_goes_on(served: Up, visit: Visit, tmp_path: Path) -> None:
