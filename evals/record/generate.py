@@ -39,7 +39,7 @@ def main() -> None:
     print(f"{given.attempts:,} attempts, {given.file.stat().st_size / 1e9:.2f} GB, {time.monotonic() - began:.0f} s")
 
 
-def generate(path: Path, *, attempts: int = ATTEMPTS, seed: int = 1) -> None:
+def generate(path: Path, *, attempts: int = ATTEMPTS, of_run: int = ATTEMPTS_OF_RUN, seed: int = 1) -> None:
     """Make that history; there must be none."""
     outputs = max(1, attempts // ATTEMPTS_OF_OUTPUT)
     connection = duckdb.connect(":memory:", config={"temp_directory": str(path.parent / ".duckdb-spill")})
@@ -48,7 +48,7 @@ def generate(path: Path, *, attempts: int = ATTEMPTS, seed: int = 1) -> None:
         _texts(connection, "output", outputs, seed=seed)
         _texts(connection, "request", max(1, outputs // OUTPUTS_OF_REQUEST), seed=seed + 1)
         for statement in TRIED, RUNS, ROWS, DECISIONS, ATTEMPTED, ANSWERS:
-            connection.execute(statement.format(attempts=attempts, run=ATTEMPTS_OF_RUN, seed=seed))
+            connection.execute(statement.format(attempts=attempts, run=of_run, seed=seed))
         connection.execute("use memory")
     connection.close()
 
@@ -100,8 +100,8 @@ DECISIONS = """
         r.hash as request_hash, model as choice, if(a < 0.7, 0.9, 0.1) as probability, 'the first that fits' as reason,
         'Explore(Ladder("small", "large", "person"), rate=0.1)' as router, 'exact' as probabilities,
         0.1 as exploration_rate, asked as seed, ['small', 'large', 'person'] as candidate_order,
-        '[{{"model":"small","probability":0.9,"score":' || round(b, 4) || '}},'
-            || '{{"model":"large","probability":0.1,"score":' || round(a, 4) || '}}]' as candidates
+        '[{{"model":"small","probability":0.9,"score":' || round(b, 4) || ',"verdicts":[]}},'
+            || '{{"model":"large","probability":0.1,"score":' || round(a, 4) || ',"verdicts":[]}}]' as candidates
     from memory.tried t join memory.requests r on r.number = t.request where not again order by t.number"""
 ATTEMPTED = """
     insert into attempts by name

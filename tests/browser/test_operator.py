@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from playwright.sync_api import Locator, Page
 
 from tests.browser.standing import Up
 from tests.browser.walking import Visit
-from tests.orchestration.served import awaited, serving, slowly, started
+from tests.orchestration.served import awaited, ended, serving, slowly, started
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -41,44 +42,51 @@ def whole(visit: Visit, name: str) -> None:
     visit.resize(1280, 900)
 
 
-def test_a_deployment_is_started_from_its_form_and_shows_its_log_and_pictures(
-    served: Up, visit: Visit, tmp_path: Path
-) -> None:
+def test_a_deployment_is_started_from_its_form_and_shows_its_log_and_pictures(served: Up, visit: Visit) -> None:
     page = visit.page
-    with slowly(tmp_path, seconds=0.1) as desk, served.client() as api:
-        id = deployment(api, "slow/slow")
-        page.goto(f"{served.url}/deployments/deployment/{id}/run")
-        field(page, "that gives the rows.").fill(str(desk.rows))
-        field(page, "Who can be asked: a models.toml.").fill(str(desk.fleet))
-        field(page, "The folder of journal and history.").fill(str(desk.home))
+    with TemporaryDirectory(prefix="desk-") as home, served.client() as api:
+        page.goto(f"{served.url}/deployments/deployment/{deployment(api, 'support/support-desk')}/run")
+        field(page, "Only the first so many rows", "input").fill("60")
+        field(page, "The folder of journal and history.").fill(home)
         field(page, "What may be spent at most").fill("5 USD; day: 20 USD")
         field(page, "Who answers, instead of", "button").click()
         page.keyboard.press("ArrowDown")
-        page.get_by_text("triage: small alone", exact=True).click()
+        page.get_by_text("triage: small or large, by a coin", exact=True).click()
         whole(visit, "operator-form")
         with page.expect_response(re.compile("create_flow_run$")) as begun:
             page.get_by_role("button", name="Submit").click()
         flow_run = begun.value.json()["id"]
         page.goto(f"{served.url}/runs/flow-run/{flow_run}")
         page.get_by_text("Completed", exact=True).first.wait_for(timeout=240_000)
-        page.get_by_text("slow: rows.jsonl, triage: small alone").first.wait_for()
-        page.get_by_text(re.compile(r"finished: 23 answered")).first.wait_for()
+        page.get_by_text("support: requests.jsonl, first 60 rows, triage: small or large, by a coin").first.wait_for()
+        page.get_by_text(re.compile(r"finished: \d+ answered, \d+ parked, 0 failed")).first.wait_for()
         visit.photograph("operator-run")
         wanted = {"flow_runs": {"id": {"any_": [flow_run]}}}
         found = {each["key"]: each["id"] for each in api.post("/artifacts/filter", json=wanted).json()}
-        assert set(found) == {"desk-progress", "desk-summary", "desk-costs"}
+        assert set(found) == {"support-progress", "support-summary", "support-costs"}
         page.get_by_text("Artifacts", exact=True).first.click()
-        page.get_by_text("desk-summary").last.wait_for()
+        page.get_by_text("support-summary").last.wait_for()
         visit.photograph("operator-artifacts")
-        page.goto(f"{served.url}/artifacts/artifact/{found['desk-summary']}")
+        page.goto(f"{served.url}/artifacts/artifact/{found['support-summary']}")
         page.get_by_text("Ask in SQL").wait_for()
         drawn = page.get_by_role("img", name="cost and quality by step and model")
         assert drawn.evaluate("image => image.complete && image.naturalWidth > 400")
         whole(visit, "operator-summary")
-        page.goto(f"{served.url}/artifacts/artifact/{found['desk-costs']}")
-        page.get_by_text("desk/triage").first.wait_for()
+        page.goto(f"{served.url}/artifacts/artifact/{found['support-costs']}")
+        page.get_by_text("support/triage").first.wait_for()
         visit.photograph("operator-costs")
     assert visit.refused == []
+
+
+def test_a_wrong_path_in_the_form_fails_the_run_with_a_sentence(served: Up, visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    with slowly(tmp_path) as desk, served.client() as api:
+        flow_run = started(api, "slow/slow", {**desk.form, "rows": str(tmp_path / "nowhere.csv")})
+        assert ended(api, flow_run)["state"]["type"] == "FAILED"
+        page.goto(f"{served.url}/runs/flow-run/{flow_run}")
+        page.get_by_text("Failed", exact=True).first.wait_for()
+        page.get_by_text(re.compile(r"nowhere\.csv")).first.wait_for()
+        visit.photograph("operator-wrong-path")
 
 
 def test_a_run_is_cancelled_in_the_ui_and_says_how_it_goes_on(served: Up, visit: Visit, tmp_path: Path) -> None:
