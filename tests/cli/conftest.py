@@ -101,7 +101,7 @@ class Desk:
     def process(self, *arguments: str) -> Ended:
         """The command as a process of its own, to its end."""
         process = self.started(*arguments)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=280)
         return Ended(process.returncode, out, err)
 
     def run(self, rows: str, *options: str, workflow: str = "flow.py") -> Ended:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,13 +25,11 @@ def test_the_demo_of_a_part_shows_steps_routing_and_what_waits(desk: Desk) -> No
 
 
 @pytest.mark.slow
-def test_the_whole_demo_through_prefect_ends_soon(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_demo_goes_through_prefect(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     desk.environment["PREFECT_HOME"] = str(desk.folder / "prefect")
-    began = time.monotonic()
     ended = desk.process("demo")
     assert ended.code == 0, ended.err
-    assert time.monotonic() - began < 120  # 35 s on two idle cores; twice that beside other tests
     assert not CONTROL.search(ended.out)
     origin = desk.toolkit("sql", "select origin, status, rows_total from runs", "--format", "csv")
     assert origin.out.splitlines()[1] == "prefect,finished,460"

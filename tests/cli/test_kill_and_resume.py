@@ -57,7 +57,7 @@ def wait_for(desk: Desk, process: subprocess.Popen[str], *, calls: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_killed_run_asks_for_nothing_that_was_committed(batch: Desk, seed: int) -> None:
     chance = random.Random(seed)
     process = batch.started(

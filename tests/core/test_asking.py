@@ -427,9 +427,9 @@ def test_waiting_at_the_door_and_being_served_are_two_durations(tmp_path: Path) 
     waited, served = zip(
         *run.sql("select wait_seconds, service_seconds from attempts order by wait_seconds"), strict=True
     )
-    assert all(0.045 < seconds < 0.3 for seconds in served)
-    assert waited[0] < 0.04
-    assert waited[3] > 0.14
+    assert all(seconds > 0.045 for seconds in served)
+    assert waited[3] > waited[2] > waited[1] > waited[0]
+    assert waited[3] - waited[0] > 0.12, "three were served before it, one at a time"
 
 
 def test_the_providers_own_word_on_its_duration_and_cost_is_taken(tmp_path: Path) -> None:

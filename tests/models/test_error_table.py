@@ -298,7 +298,8 @@ def test_the_record_says_what_the_row_says(
     assert (first["output_hash"] is not None) == ("answer" in row.kept)
     assert (first["finish_reasons"] == ["length"]) == (row.by in ("length", "cut_text"))
     if met.requests is not None:
-        assert met.requests == len(of_faulty), "somebody beside the policy asked again"
+        assert met.requests <= len(of_faulty), "somebody beside the policy asked again"
+        assert met.requests == len(of_faulty) or row.by in IMPATIENT, "where one may be too late to be sent at all"
 
 
 @pytest.mark.slow

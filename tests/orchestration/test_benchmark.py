@@ -102,7 +102,7 @@ def test_without_outcomes_it_says_what_to_set(
 
 @pytest.mark.skipif(not OUTCOMES.exists(), reason="TOOLKIT_OUTCOMES names no folder with outcomes.parquet")
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["routerbench", "bfcl"])
+@pytest.mark.parametrize("name", ["bfcl"])
 def test_real_outcomes_come_back_as_they_are(benchmark: ModuleType, tmp_path: Path, name: str) -> None:
     pool = benchmark.Pool.load(OUTCOMES, name, limit=120, folder=tmp_path)
     rows = list(benchmark.measured(pool, by_the_engine(benchmark, pool, tmp_path)))

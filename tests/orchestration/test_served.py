@@ -1,4 +1,5 @@
-"""Deployments as `toolkit up` serves them: cancelled, killed, started again, resumed; nothing is paid for twice."""
+"""Deployments as `toolkit up` serves them: cancelled, killed, started again, resumed; nothing is paid for twice; and
+the record is the same as from a notebook or the command line."""
 
 from __future__ import annotations
 
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import nbformat
 import psutil
 import pytest
+from nbclient import NotebookClient
 
 import toolkit as tk
 from tests.browser.standing import ROOT, Up
@@ -30,9 +33,18 @@ from tests.orchestration.served import (
     slowly,
     started,
 )
+from tests.orchestration.test_flow import SAME
 from toolkit.runs.resuming import resume
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+WORKFLOW = ROOT / "tests" / "orchestration" / "desk.py"
+CELL = """
+import toolkit as tk
+from tests.orchestration.desk import desk
+
+desk.start({rows!r}, tk.Fleet.load({fleet!r}), home={home!r}).wait()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +151,43 @@ def filed(api: httpx.Client, flow_run_id: str) -> list[dict[str, Any]]:
     return list(api.post("/artifacts/filter", json=wanted).raise_for_status().json())
 
 
+# -------------------------------------------------------------------------------------------------------- origins
+def in_a_notebook(desk: Desk, home: Path) -> None:
+    cell = CELL.format(rows=str(desk.rows), fleet=str(desk.fleet), home=str(home))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])  # type: ignore[no-untyped-call]
+    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}).execute()
+
+
+def by_a_deployment(served: Up, desk: Desk, home: Path) -> None:
+    with served.client() as api:
+        state = ended(api, started(api, "slow/slow", {**desk.form, "home": str(home)}))["state"]
+    assert state["type"] == "COMPLETED", state
+
+
+def on_the_command_line(desk: Desk, home: Path) -> None:
+    told = ["--rows", str(desk.rows), "--fleet", str(desk.fleet), "--home", str(home)]
+    command = [sys.executable, "-m", "toolkit.cli", "run", f"{WORKFLOW}:desk", *told]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_record_is_the_same_from_all_three_and_says_which_it_was(served: Up, tmp_path: Path) -> None:
+    homes = {origin: tmp_path / origin for origin in ("notebook", "prefect", "cli")}
+    with slowly(tmp_path, seconds=0.02) as desk:
+        in_a_notebook(desk, homes["notebook"])
+        by_a_deployment(served, desk, homes["prefect"])
+        on_the_command_line(desk, homes["cli"])
+    records = {origin: tk.History(home) for origin, home in homes.items()}
+    assert {origin: record.sql("select origin from runs").rows for origin, record in records.items()} == {
+        origin: ((origin,),) for origin in homes
+    }
+    for name, query in SAME.items():
+        found = {origin: sorted(map(str, record.sql(query))) for origin, record in records.items()}
+        assert found["notebook"], name
+        assert found["notebook"] == found["prefect"] == found["cli"], name
+
+
+# ---------------------------------------------------------------------------------------------- last, as it ends it
 def test_stopping_toolkit_up_ends_its_server_and_its_flow_runs(served: Up, slow_desk: Desk) -> None:
     with served.client() as api:
         id = started(api, "slow/slow", slow_desk.form)
