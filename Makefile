@@ -13,7 +13,7 @@ demo: $(STAMP)  ## run the support desk through Prefect on the embedded fleet
 	@$(BIN)/toolkit demo
 
 test: $(STAMP)  ## run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: test lint types notebooks  ## everything that CI runs
 
