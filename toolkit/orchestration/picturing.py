@@ -75,7 +75,12 @@ def _frontier(found: Any) -> Any:
         named=found.step + " · " + found.model,
         thousand=1_000 * found.cost_usd,
     )
-    x = altair.X("thousand:Q", title="mean cost of a thousand answers (USD)", scale=altair.Scale(zero=True, nice=True))
+    x = altair.X(
+        "thousand:Q",
+        title="mean cost of a thousand answers (USD)",
+        scale=altair.Scale(zero=True, nice=True),
+        axis=altair.Axis(tickCount=6),
+    )
     base = altair.Chart(found).encode(x=x)
     colour = _colour(altair, found.model)
     line = (
