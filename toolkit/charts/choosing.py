@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from toolkit.evaluation.comparison import Comparison
 
 PARAMETER = "price"
-SLIDER = "An answer graded 1 instead of 0 is worth 10^x USD (move x)"
+SLIDER = "What an answer graded 1 instead of 0 is worth, from little to much:"
 PLANE, SHARES, HEIGHT = 310, 270, 220
 LINE_POINTS = 24
 
@@ -44,20 +44,18 @@ def refused(reason: Refusal) -> str:
 def panels(found: Comparison, reckoned: Exchange, *, price: float | None = None) -> Any:
     """The same as a part of a larger chart, without the theme."""
     altair = altair_()
-    exponents = np.round(np.log10(reckoned.prices), 6)
     names = labels_of(reckoned.contenders)
-    step = float(np.round(exponents[1] - exponents[0], 6))
     at = altair.param(
         name=PARAMETER,
-        value=float(exponents[_first(reckoned, price)]),
-        bind=altair.binding_range(min=float(exponents[0]), max=float(exponents[-1]), step=step, name=SLIDER + " "),
+        value=_first(reckoned, price),
+        bind=altair.binding_range(min=0, max=len(reckoned.prices) - 1, step=1, name=SLIDER + " "),
     )
-    chosen = f"abs(datum.x - {PARAMETER}) < {step / 2:g}"
-    grid = frame(_grid(found, reckoned, exponents, names))
-    told = frame(_told(reckoned, exponents, names))
+    chosen = f"datum.place == {PARAMETER}"
+    grid = frame(_grid(found, reckoned, names))
+    told = frame(_told(reckoned, names))
     looks = marked(list(names.values()), legend=True)
     plain = {**looks, "shape": altair.Undefined}
-    plane = _plane(altair, found, grid, chosen, looks, _level_lines(found, reckoned, exponents), names)
+    plane = _plane(altair, found, grid, chosen, looks, _level_lines(found, reckoned), names)
     shares = _shares(altair, grid, told, chosen, looks, plain)
     values = _values(altair, grid, chosen, looks, names)
     both = altair.hconcat(plane, shares, spacing=24)
@@ -167,23 +165,23 @@ def _first(reckoned: Exchange, price: float | None) -> int:
     return int(turns[np.abs(turns - middle).argmin()]) if len(turns) else middle
 
 
-def _grid(found: Comparison, reckoned: Exchange, exponents: Any, names: dict[str, str]) -> list[dict[str, Any]]:
+def _grid(found: Comparison, reckoned: Exchange, names: dict[str, str]) -> list[dict[str, Any]]:
     return [
         {
-            "x": float(exponents[row]), "price": _short(price), "name": names[name], "full": name,
-            "value": _short(reckoned.value[row, place]), "low": _short(reckoned.low[row, place]),
-            "high": _short(reckoned.high[row, place]), "share": _short(reckoned.share[row, place]),
-            "is_best": bool(reckoned.best[row] == place), "quality": _short(found.points[place].quality),
-            "cost": _short(found.points[place].cost),
+            "place": row, "price": _short(price), "name": names[name], "full": name,
+            "value": _short(reckoned.value[row, each]), "low": _short(reckoned.low[row, each]),
+            "high": _short(reckoned.high[row, each]), "share": _short(reckoned.share[row, each]),
+            "is_best": bool(reckoned.best[row] == each), "quality": _short(found.points[each].quality),
+            "cost": _short(found.points[each].cost),
         }
         for row, price in enumerate(reckoned.prices)
-        for place, name in enumerate(reckoned.contenders)
+        for each, name in enumerate(reckoned.contenders)
     ]  # fmt: skip
 
 
-def _told(reckoned: Exchange, exponents: Any, names: dict[str, str]) -> list[dict[str, Any]]:
+def _told(reckoned: Exchange, names: dict[str, str]) -> list[dict[str, Any]]:
     rows = []
-    for row, exponent in enumerate(exponents):
+    for row in range(len(reckoned.prices)):
         choice = choice_of(reckoned, row)
         said = "is best" if choice.is_sure else "looks best, though not surely"
         if choice.is_tied:
@@ -191,7 +189,7 @@ def _told(reckoned: Exchange, exponents: Any, names: dict[str, str]) -> list[dic
         lead = f"{usd(choice.gain)} USD a row [{usd(choice.gain_low)}, {usd(choice.gain_high)}] more than the next, "
         rows.append(
             {
-                "x": float(exponent),
+                "place": row,
                 "price": _short(choice.price),
                 "who": f"{names[choice.contender]} {said}",
                 "priced": f"where a unit of quality (grade 1 instead of 0) is worth {usd(choice.price)} USD:",
@@ -201,7 +199,7 @@ def _told(reckoned: Exchange, exponents: Any, names: dict[str, str]) -> list[dic
     return rows
 
 
-def _level_lines(found: Comparison, reckoned: Exchange, exponents: Any) -> Any:
+def _level_lines(found: Comparison, reckoned: Exchange) -> Any:
     """For each worth the line of all costs and qualities that are worth as much as the best."""
     low, high = _domain(frame([vars(point) for point in found.points])[["cost", "cost_low", "cost_high"]])
     floor = min(point.cost_low for point in found.points)
@@ -209,12 +207,12 @@ def _level_lines(found: Comparison, reckoned: Exchange, exponents: Any) -> Any:
     if floor > 0:
         costs = np.unique(np.concatenate([np.geomspace(floor / 2, high, LINE_POINTS), [high]]))
     rows = []
-    for row, (exponent, price) in enumerate(zip(exponents, reckoned.prices, strict=True)):
+    for row, price in enumerate(reckoned.prices):
         best = found.points[int(reckoned.best[row])]
         for cost in costs if floor > 0 else (low, high):
             quality = best.quality + (cost - best.cost) / price
             if -1 <= quality <= 2 or floor <= 0:
-                rows.append({"x": float(exponent), "cost": _short(cost), "quality": _short(quality)})
+                rows.append({"place": row, "cost": _short(cost), "quality": _short(quality)})
     return frame(rows)
 
 
