@@ -87,10 +87,31 @@ def test_a_drop_is_on_record_once(dropped: tk.History) -> None:
 
 def test_weeks_can_be_watched_and_too_few_of_them_are_said_to_be(dropped: tk.History) -> None:
     found = tk.drift(dropped, step="label", every="week")
+    assert found.sentence == "Nothing at label could be watched: 9 weeks are too few; 10 are needed."
     assert {each.why_not for each in found.signals} == {
         "9 weeks are too few; 10 are needed",
         "7 weeks are too few; 10 are needed",
     }
+
+
+def test_what_cannot_be_watched_is_said_so(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal:
+        for day in range(12):
+            run, at = f"run-{day:03}", START + timedelta(days=day)
+            journal.write(run_entry(Run(run, "desk", "cli", at, "finished", at, 1)))
+            place = Place(run, "a", "desk/label")
+            journal.write(
+                row_entry(RowRecord(run, "a", 0, "answered", {"n": 1}, finished_at=at)),
+                answer_entry(
+                    Answer(place, f"k{day}", "answered", "x", model="small", cost_usd=None, seconds=1.0, answered_at=at)
+                ),
+                grade_entry(f"g{day}", Grade("good", "score", float("nan")), place, model="small"),
+            )
+        journal.flush()
+    found = tk.drift(tk.History(tmp_path), step="label")
+    said = "Not watched: quality (no day has any; 10 are needed), cost (no day has any; 10 are needed)"
+    assert found.sentence.startswith("Nothing at label surely changed (6 signals watched") and said in found.sentence
+    assert len(repr(found.signals)) < 2_000
 
 
 def test_a_grader_can_be_named_and_a_step_that_is_not_there_is_told(dropped: tk.History) -> None:

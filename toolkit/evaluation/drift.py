@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from hashlib import blake2b
 from typing import Any, Literal
@@ -41,9 +41,9 @@ class Signal:
 
     name: str
     unit: str
-    days: tuple[date, ...]
-    values: Floats
-    rows: tuple[int, ...]
+    days: tuple[date, ...] = field(repr=False)
+    values: Floats = field(repr=False)
+    rows: tuple[int, ...] = field(repr=False)
     parts: tuple[str, ...] = ()
 
 
@@ -72,16 +72,20 @@ class Drift:
 
     @property
     def sentence(self) -> str:
-        """What changed, when, and from what to what."""
+        """What changed, when, and from what to what; and what could not be watched."""
         told = [
             f"{each.signal.name} {_how(each.signal, change)} since {each.signal.days[change.start]} "
             f"(told on {each.signal.days[change.alarm]})"
             for each in self.signals
             for change in each.changes
         ]
-        watched = sum(not each.why_not for each in self.signals)
+        blind = [f"{each.signal.name} ({each.why_not})" for each in self.signals if each.why_not]
+        watched = len(self.signals) - len(blind)
+        if not watched:
+            return f"Nothing at {self.step} could be watched: {self.signals[0].why_not}."
         rate = f"{watched} signals watched, at most {100 * self.rate:g} % of years with a false alarm"
-        return f"{'; '.join(told)} ({rate})." if told else f"Nothing at {self.step} surely changed ({rate})."
+        said = f"{'; '.join(told)} ({rate})." if told else f"Nothing at {self.step} surely changed ({rate})."
+        return f"{said} Not watched: {', '.join(blind)}." if blind else said
 
     def frame(self) -> Any:
         """A DataFrame with a row per change, and one for each signal without."""
@@ -142,7 +146,7 @@ def drift(
     found = []
     for signal in watched:
         if signal not in able:
-            found.append(Drifted(signal, (), f"{len(signal.days)} {every}s are too few; {FEWEST_DAYS} are needed"))
+            found.append(Drifted(signal, (), _too_few(signal, every)))
             continue
         detector = Detector(rate / len(able), periods, seed=_seed(signal.name))
         found.append(Drifted(signal, detector.changes(signal.values)))
@@ -266,6 +270,11 @@ def _how(signal: Signal, change: Change) -> str:
         return f"moved by {100 * change.after:.0f} points of share"
     word = "rose" if change.after > change.before else "fell"
     return f"{word} from {change.before:.4g} to {change.after:.4g} ({signal.unit})"
+
+
+def _too_few(signal: Signal, every: Every) -> str:
+    had = f"{len(signal.days)} {every}s are too few" if signal.days else f"no {every} has any"
+    return f"{had}; {FEWEST_DAYS} are needed"
 
 
 def _rows(each: Drifted) -> list[dict[str, Any]]:
