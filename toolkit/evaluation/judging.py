@@ -24,7 +24,7 @@ from toolkit.evaluation.estimates import Refusal
 from toolkit.evaluation.pairs import Difference, paired
 from toolkit.fleet import Fleet
 from toolkit.grading.grader import picked
-from toolkit.grading.judges import Judge, Pairwise, preference, preferred_once
+from toolkit.grading.judges import Judge, Pairwise, Preference, preference, preferred_once
 from toolkit.graph.steps import step_of
 from toolkit.graph.workflow import Workflow
 from toolkit.ledger import Entry, History, Journal, grade_entry
@@ -140,21 +140,50 @@ def judge_pairs(
     Both runs get grades, 1 where theirs won, 0 where it lost, 0.5 for a tie, so that `compare` with
     `quality="Pairwise"` tells the same. The other arguments are those of `judge_run`; what was asked before is reused.
     """
-    history = History(home_of(home, run))
-    firsts = answers_of(history, run, step)
-    others = {each.of: each for each in answers_of(history, against, step)}
-    pairs = [(each, others[each.of]) for each in firsts if each.of in others and each.fields == others[each.of].fields]
-    if not pairs:
-        raise RunError(f"the two runs have no row in common, with the same id and fields, at step {step!r}")
-    kept = {each.of for each in sampled([first for first, _ in pairs], sample, seed=options.get("seed", 0))}
-    pairs = [pair for pair in pairs if pair[0].of in kept]
+    history, seed = History(home_of(home, run)), options.get("seed", 0)
+    pairs = _pairs(history, run, against, step=step, sample=sample, seed=seed)
     grader = f"{judge!r} of {pairs[0][0].place.run_id} and {pairs[0][1].place.run_id}"
-    differ = [pair for pair in pairs if _shown(pair[0], judge) != _shown(pair[1], judge)]
+    rows = {name_of(a): _row(a, judge, first=a, second=b) for a, b in pairs if _shown(a, judge) != _shown(b, judge)}
     once = bool(_persons(by, fleet))
-    seed = options.get("seed", 0)
-    rows = {name_of(a): _row(a, judge, first=a, second=b) for a, b in differ}
     if once:
         rows = {name: {**row, "swapped": is_swapped(name, seed=seed)} for name, row in rows.items()}
+    running, verdicts = _run(_asking(judge, once=once), judge, rows, by, fleet, policy, history, options)
+    graded, values, leans = [], [], []
+    for first, second in pairs:
+        said = verdicts.get(name_of(first), {})
+        found = _preferred(said, rows.get(name_of(first)), once=once)
+        if found is None:
+            continue
+        values.append(found.value)
+        leans += [found.to_first_place] if said else []
+        for each, worth in ((first, found.value), (second, 1 - found.value)):
+            graded.append(_entry(Grade(grader, "score", worth, reason=found.reason), each, tuple(said.values()), fleet))
+    won, lean = np.array(values), np.array(leans)
+    return JudgedPairs(
+        grader,
+        _written(graded, history),
+        len(pairs) - len(values),
+        running,
+        preferred=paired(won, 1 - won),
+        to_first_place=paired((1 + lean) / 2, (1 - lean) / 2),
+        disagreed=0 if once else int((np.abs(lean) == 1).sum()),
+    )
+
+
+def _pairs(
+    history: History, run: Running | str, against: Running | str, *, step: str, sample: int | None, seed: int
+) -> list[tuple[Told, Told]]:
+    """Answers to the same row in both runs, or a sample of them. Raises RunError where there are none."""
+    others = {each.of: each for each in answers_of(history, against, step)}
+    firsts = answers_of(history, run, step)
+    alike = [each for each in firsts if each.of in others and each.fields == others[each.of].fields]
+    if not alike:
+        raise RunError(f"the two runs have no row in common, with the same id and fields, at step {step!r}")
+    return [(each, others[each.of]) for each in sampled(alike, sample, seed=seed)]
+
+
+def _asking(judge: Pairwise, *, once: bool) -> dict[str, Any]:
+    """The steps that ask about a pair: in both orders, or once in the order that the row tells."""
 
     def asked(first: Json, second: Json, about: Mapping[str, Json]) -> Request:
         return judge.request(first, second, about)
@@ -165,37 +194,18 @@ def judge_pairs(
     def by_chance(first: Json, second: Json, about: Mapping[str, Json], swapped: bool) -> Request:
         return judge.request(*((second, first) if swapped else (first, second)), about)
 
-    functions: dict[str, Any] = {"judge": by_chance} if once else {"judge": asked, "swapped": swapped}
-    running, verdicts = _run(functions, judge, rows, by, fleet, policy, history, options)
-    graded, wins, leans, disagreed = [], [], [], 0
-    for first, second in pairs:
-        said = verdicts.get(name_of(first), {})
-        if name_of(first) not in rows:
-            value, reason = 0.5, "the same answer"
-        elif len(said) < len(functions):
-            continue
-        elif once:
-            found = preferred_once(said["judge"].value, swapped=bool(rows[name_of(first)]["swapped"]))
-            value, reason = found.value, found.reason
-            leans.append(found.to_first_place)
-        else:
-            found = preference(said["judge"].value, said["swapped"].value)
-            value, reason = found.value, found.reason
-            leans.append(found.to_first_place)
-            disagreed += said["judge"].value["better"] == said["swapped"].value["better"] != "tie"
-        wins.append(value)
-        for each, worth in ((first, value), (second, 1 - value)):
-            graded.append(_entry(Grade(grader, "score", worth, reason=reason), each, tuple(said.values()), fleet))
-    won, lean = np.array(wins), np.array(leans)
-    return JudgedPairs(
-        grader,
-        _written(graded, history),
-        len(pairs) - len(wins),
-        running,
-        preferred=paired(won, 1 - won),
-        to_first_place=paired((1 + lean) / 2, (1 - lean) / 2),
-        disagreed=disagreed,
-    )
+    return {"judge": by_chance} if once else {"judge": asked, "swapped": swapped}
+
+
+def _preferred(said: Mapping[str, Any], row: Mapping[str, Json] | None, *, once: bool) -> Preference | None:
+    """What the verdicts on a pair come to: a tie where nobody was asked (no `row`), None where a verdict is missing."""
+    if row is None:
+        return Preference(0.5, 0.0, "the same answer")
+    if len(said) < (1 if once else 2):
+        return None
+    if once:
+        return preferred_once(said["judge"].value, swapped=bool(row["swapped"]))
+    return preference(said["judge"].value, said["swapped"].value)
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
