@@ -156,8 +156,9 @@ class Knowledge:
         return {task: place for place, task in enumerate(self.tasks)}
 
     @cached_property
-    def _by_word_and_region(self) -> NDArray[np.float32]:
-        return np.hstack([self.by_word, self.regions])
+    def _by_word_and_region(self) -> Floats:
+        """In the words' own precision: else all of it would be turned into that for each request."""
+        return np.hstack([self.by_word, self.regions]).astype(np.float64)
 
     # --------------------------------------------------------------------------------------------------------- saving
     def save(self, folder: Path | str) -> Path:

@@ -11,7 +11,7 @@ of single models sends it (the zero router), with the probability on record.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -180,13 +180,10 @@ class Learned(Router):
             reason = f"{self._told(order[0], quality, cost)}: the best {self._aim()}"
         names = [known.models[place] for place in order]
         scored = tuple(
-            replace(
-                candidates[name],
-                score=float(quality[place]),
-                probability=chances.get(place, 0.0),
-                expected_cost_usd=float(cost[place]),
+            Candidate(name, candidates[name].verdicts, score, chances.get(place, 0.0), expected_cost)
+            for place, (name, score, expected_cost) in enumerate(
+                zip(known.models, quality.tolist(), cost.tolist(), strict=True)
             )
-            for place, name in enumerate(known.models)
         )
         return Decision(
             choice=names[0] if names else "",

@@ -50,6 +50,9 @@ class Constraint(Protocol):
         """`cost_usd` is what the call is expected to cost, None where nobody knows the price."""
 
 
+ABLE = Verdict("capabilities", True)
+
+
 @dataclass(frozen=True, slots=True)
 class RoutingFacts:
     """All that a decision may rest on. `input_tokens` is an estimate; `seed` is the source of all chance.
@@ -131,7 +134,13 @@ def then(decided: Decision | Asking, change: Callable[[Decision], Decision]) -> 
 
 def judged(facts: RoutingFacts, names: Iterable[str] | None = None) -> tuple[Candidate, ...]:
     """The candidates, each with its verdicts and expected cost. Without `names`: every model of the fleet."""
-    return tuple(_judge(facts, facts.models[name]) for name in (facts.models if names is None else names))
+    request = facts.request
+    needed = frozenset({CAPABILITY_OF.get(request.operation, "chat"), *request.needs})
+    if request.output_schema is not None:
+        needed |= {"json"}
+    tokens = facts.min_input_tokens + facts.output_tokens
+    models = facts.models
+    return tuple(_judge(facts, models[name], needed, tokens) for name in (models if names is None else names))
 
 
 def settle(
@@ -168,16 +177,9 @@ def _asked_then(asking: Asking, change: Callable[[Decision], Decision]) -> Askin
     return change((yield from asking))
 
 
-def _judge(facts: RoutingFacts, model: ModelFacts) -> Candidate:
-    request = facts.request
-    needed = {CAPABILITY_OF.get(request.operation, "chat"), *request.needs}
-    if request.output_schema is not None:
-        needed.add("json")
-    missing = () if "*" in model.capabilities else tuple(sorted(needed - model.capabilities))
-    tokens = facts.min_input_tokens + facts.output_tokens
-    verdicts = [
-        Verdict("capabilities", not missing, f"lacks {', '.join(missing)}" if missing else ""),
-    ]
+def _judge(facts: RoutingFacts, model: ModelFacts, needed: frozenset[str], tokens: int) -> Candidate:
+    missing = () if "*" in model.capabilities or needed <= model.capabilities else sorted(needed - model.capabilities)
+    verdicts = [ABLE if not missing else Verdict("capabilities", False, f"lacks {', '.join(missing)}")]
     if model.window is not None:
         fits = tokens <= model.window
         verdicts.append(Verdict("window", fits, "" if fits else f"about {tokens:,} tokens > {model.window:,}"))
