@@ -37,7 +37,7 @@ eval-routing: $(STAMP)  ## learned routing on recorded answers of real models (T
 	@$(BIN)/python -m evals.routing
 
 record: $(STAMP)  ## what recording costs, how large records are asked, kills in every phase, writers beside a reader
-	@for each in redaction cost tail size kills writers; do $(BIN)/python -m evals.record.$$each || exit 1; done
+	@for each in redaction cost tail size showing kills writers; do $(BIN)/python -m evals.record.$$each || exit 1; done
 
 chaos: $(STAMP)  ## two thousand rows through everything that goes wrong at once
 	@$(BIN)/python -m evals.chaos

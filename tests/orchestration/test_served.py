@@ -151,6 +151,13 @@ def filed(api: httpx.Client, flow_run_id: str) -> list[dict[str, Any]]:
     return list(api.post("/artifacts/filter", json=wanted).raise_for_status().json())
 
 
+@pytest.mark.parametrize("deployment", ["retrain/retrain-router", "prune/prune", "ask-people/ask-people"])
+def test_a_deployment_that_finds_no_record_says_so_and_completes(served: Up, deployment: str, tmp_path: Path) -> None:
+    with served.client() as api:
+        state = ended(api, started(api, deployment, {"home": str(tmp_path)}))["state"]
+    assert (state["type"], state["message"][:21]) == ("COMPLETED", "nothing is on record ")
+
+
 # -------------------------------------------------------------------------------------------------------- origins
 def in_a_notebook(desk: Desk, home: Path) -> None:
     cell = CELL.format(rows=str(desk.rows), fleet=str(desk.fleet), home=str(home))

@@ -19,7 +19,8 @@ def regions_of(words: Any, latent: Floats, seed: int) -> tuple[Floats, Floats]:
     """
     from sklearn.cluster import KMeans
 
-    count = min(REGIONS, max(1, len(latent) // 20))
+    distinct = len(np.unique(latent.round(6), axis=0))
+    count = min(REGIONS, distinct, max(1, len(latent) // 20))
     mine = KMeans(count, n_init=1, random_state=seed).fit(latent).labels_
     sums = np.stack([np.asarray(words[mine == r].sum(axis=0)).ravel() for r in range(count)])
     squares = (sums**2).sum(axis=1)
