@@ -115,8 +115,9 @@ def report(
             faults += _faults(method, told, LEAST_COVERAGE)
     lines += [
         "",
-        "The default, `dr`, cell by cell. Refused are worlds of 200 rows in which the past left fewer than 5 effective rows "
-        "at what the target chooses, as one in ten\nrows explored over several models does: there overlap does not hold.",
+        "The default, `dr`, cell by cell. "
+        "Refused are worlds of 200 rows in which the past left fewer than 5 effective rows at what the target chooses, "
+        "as one in ten\nrows explored over several models does: there overlap does not hold.",
         "",
         "| cell | covered | width | refused | bias | mean absolute error |",
     ]
