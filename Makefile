@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types notebooks pictures bench quality eval-routing record chaos fuzz counterfactual lab lock clean help
+.PHONY: demo test test-long check lint types notebooks pictures bench quality eval-routing record chaos fuzz counterfactual lab lock clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -13,7 +13,10 @@ demo: $(STAMP)  ## run the support desk through Prefect on the embedded fleet
 	@$(BIN)/toolkit demo
 
 test: $(STAMP)  ## run the tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-long: $(STAMP)  ## run the proofs that take minutes each: workers, killed and retried flow runs, all pools
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
 check: test lint types notebooks  ## everything that CI runs
 

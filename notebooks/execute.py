@@ -1,4 +1,4 @@
-"""Runs every notebook from top to bottom, and fails with the first cell that does.
+"""Runs every notebook from top to bottom, two at a time, and fails with the first cell that does.
 
 python -m notebooks.execute            # check them, change nothing
 python -m notebooks.execute --write    # and keep the outputs in the files
@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 FOLDER = Path(__file__).parent
 CELL_SECONDS = 240
+AT_ONCE = 2
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def execute(path: Path, *, write: bool) -> float:
@@ -28,23 +33,39 @@ def execute(path: Path, *, write: bool) -> float:
     began = time.monotonic()
     client.execute()
     if write:
-        for cell in notebook.cells:
-            cell.metadata.pop("execution", None)
+        _still(notebook)
         nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     return time.monotonic() - began
 
 
+def _still(notebook: Any) -> None:
+    """Keep the HTML of a widget in its place, which a viewer without a kernel can show; and no times of execution."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", ()):
+            if "text/html" in output.get("data", {}):
+                output["data"].pop(WIDGET, None)
+
+
 def main() -> int:
-    status = 0
-    write = "--write" in sys.argv
     wanted = tuple(word for word in sys.argv[1:] if not word.startswith("-"))
-    for path in sorted(path for path in FOLDER.glob("*.ipynb") if not wanted or path.name.startswith(wanted)):
-        try:
-            print(f"{path.name}: ran in {execute(path, write=write):.0f} s", flush=True)
-        except CellExecutionError as error:
-            print(f"{path.name}: failed\n{error}", flush=True)
-            status = 1
-    return status
+    paths = sorted(path for path in FOLDER.glob("*.ipynb") if not wanted or path.name.startswith(wanted))
+    faults = 0
+    with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn")) as workers:
+        for path, (seconds, fault) in zip(paths, workers.map(_ran, paths), strict=True):
+            told = f"failed\n{fault}" if fault else f"ran in {seconds:.0f} s"
+            print(f"{path.name}: {told}", flush=True)
+            faults += bool(fault)
+    return 1 if faults else 0
+
+
+def _ran(path: Path) -> tuple[float, str]:
+    """Seconds, and what went wrong."""
+    try:
+        return execute(path, write="--write" in sys.argv), ""
+    except (CellExecutionError, CellTimeoutError) as error:
+        return 0.0, str(error)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from tests.core.core_samples import SMALL, Cancels, Model, column, fleet_of, run
 from toolkit import History, Journal, Request, Workflow, prompt, step
 from toolkit.errors import AccessDenied, LedgerError
 from toolkit.ledger import row_entry, run_entry
+from toolkit.ledger.reading import tail
 from toolkit.ledger.writing import holders
 from toolkit.ledger.writing.holders import Holder
 from toolkit.ledger.writing.transaction import Transaction
@@ -95,6 +96,24 @@ def both(*runs: Running) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- claims
+def test_a_run_that_ends_while_it_is_read_is_not_taken_for_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = tail.load
+    with Journal.open(tmp_path, merges=False) as journal:
+        holding = Holding(journal, RUN).enter()
+
+        def slowly(*read: Any, **options: Any) -> Any:
+            found = load(*read, **options)
+            asyncio.run(holding.leave("finished"))
+            return found
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(tail, "load", slowly)
+            assert History(tmp_path).sql("select status from runs").rows == (("running",),)
+        assert History(tmp_path).sql("select status from runs").rows == (("finished",),)
+
+
 def test_a_row_that_a_living_process_has_is_not_ours_and_a_dead_ones_is(journal: Journal, gone: int) -> None:
     put(journal, elsewhere(beaten_at=time.time()), "a")
     put(journal, replace(holders.begun("r"), id="r/gone", pid=gone, beaten_at=time.time()), "b")

@@ -75,6 +75,7 @@ def test_cancelling_in_the_ui_stops_between_attempts_and_leaves_the_run_resumabl
     assert slow_desk.asked_twice() == 0
 
 
+@pytest.mark.long
 def test_a_killed_flow_run_is_crashed_and_the_resume_flow_goes_on_with_it(served: Up, slow_desk: Desk) -> None:
     with served.client() as api:
         id = started(api, "slow/slow", slow_desk.form)
@@ -90,6 +91,7 @@ def test_a_killed_flow_run_is_crashed_and_the_resume_flow_goes_on_with_it(served
     assert done >= 5 and slow_desk.asked_twice() <= 6  # what was under way when it was killed
 
 
+@pytest.mark.long
 def test_a_flow_run_that_is_retried_goes_on_with_the_run_that_it_had_begun(served: Up, tmp_path: Path) -> None:
     with slowly(tmp_path, seconds=0.1) as desk, served.client() as api:
         # A call may cost 0.0043 USD by its output limit, and costs a hundredth of that.
@@ -151,6 +153,7 @@ def filed(api: httpx.Client, flow_run_id: str) -> list[dict[str, Any]]:
     return list(api.post("/artifacts/filter", json=wanted).raise_for_status().json())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("deployment", ["retrain/retrain-router", "prune/prune", "ask-people/ask-people"])
 def test_a_deployment_that_finds_no_record_says_so_and_completes(served: Up, deployment: str, tmp_path: Path) -> None:
     with served.client() as api:

@@ -17,7 +17,7 @@ from tests.orchestration.served import awaited, deployments_file, ended, set_sta
 from toolkit.orchestration.standing import running_server
 from toolkit.runs.resuming import resume
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 

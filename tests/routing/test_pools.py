@@ -44,8 +44,8 @@ def test_on_tasks_left_out_it_is_no_worse_than_the_zero_router(name: str) -> Non
 
 
 @needs_outcomes
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["gsm8k", "bfcl"])  # of all: evals/routing
+@pytest.mark.long
+@pytest.mark.parametrize("name", POOLS)
 def test_across_folds_it_is_no_worse_than_the_zero_router(name: str) -> None:
     pool = real(name)
     routers = judged(pool)

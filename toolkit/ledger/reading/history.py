@@ -126,7 +126,7 @@ class History:
                                 catalog=catalog,
                                 wanted=wanted,
                             )
-                    dead = interrupted_runs(journal) if journal is not None and "runs" in wanted else ()
+                    dead = self._interrupted(journal) if journal is not None and "runs" in wanted else ()
                     tail.lay_over(connection, catalog, sources, run_id=run_id, needed=needed, interrupted=dead)
                 except duckdb.Error as error:
                     raise LedgerError(
@@ -141,6 +141,18 @@ class History:
         finally:
             if journal is not None:
                 journal.close()
+
+    def _interrupted(self, journal: Any) -> frozenset[str]:
+        """Runs that nobody works on. Who has left since the snapshot was taken is no longer there either, but has said
+        how its run ended: so a second look, later than the one at who lives, must find them running still."""
+        dead = interrupted_runs(journal)
+        if not dead:
+            return dead
+        later, _ = self._snapshot()
+        try:
+            return dead & interrupted_runs(later)
+        finally:
+            later.close()
 
     def _snapshot(self) -> tuple[Any, Dialect]:
         """A connection to the journal that sees one moment, None where there is no journal."""
