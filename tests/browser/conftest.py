@@ -1,4 +1,4 @@
-"""What the walks share: one browser and one JupyterLab for a process of tests, a page of its own for each test."""
+"""What the walks share: one JupyterLab for a process of tests, a browser for each file, a page of its own for each test."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For one file of tests: while Playwright is open an event loop runs in its thread, which others cannot bear."""
     if chromium() is None:
         pytest.skip("there is no Chromium on this machine: apt-get install chromium")
     with sync_playwright() as playwright:
