@@ -1,4 +1,4 @@
-"""What the walks share: one JupyterLab for a process of tests, a browser for each file, a page of its own for each test."""
+"""What the walks share: a JupyterLab for a process of tests, a browser for each file, a page for each test."""
 
 from __future__ import annotations
 
