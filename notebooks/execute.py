@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 FOLDER = Path(__file__).parent
-CELL_SECONDS = 240
+CELL_SECONDS = 600
 AT_ONCE = 2
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
