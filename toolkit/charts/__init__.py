@@ -2,6 +2,7 @@
 
 In: a `History` and what to look at, or a result. Out: a chart, which a notebook shows alive and as a picture, and which
 `.save("name.svg")` or `.save("name.png")` keeps, without a network. Where there is nothing to draw it is a sentence.
+`finished(chart)` puts the same theme on a chart of your own.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     from toolkit.charts.record import costs as costs
     from toolkit.charts.record import timeline as timeline
     from toolkit.charts.supposing import supposition as supposition
+    from toolkit.charts.theme import finished as finished
 
 _HOMES = {
     "comparison": "toolkit.charts.comparing",
     "drift": "toolkit.charts.days",
     "exchange": "toolkit.charts.choosing",
+    "finished": "toolkit.charts.theme",
     "frontier": "toolkit.charts.frontiers",
     "agreement": "toolkit.charts.judges",
     "costs": "toolkit.charts.record",
@@ -42,7 +45,7 @@ _HOMES = {
 
 __all__ = [
     "BLUE", "GREEN", "GREY", "ORANGE", "PALETTE", "PURPLE", "SKY", "VERMILION",
-    "agreement", "comparison", "costs", "drift", "exchange", "frontier", "supposition", "timeline",
+    "agreement", "comparison", "costs", "drift", "exchange", "finished", "frontier", "supposition", "timeline",
 ]  # fmt: skip
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from toolkit.evaluation.agreement import Agreement
 
 CELL, MOST_LABELS = 46, 12
+STRONGEST = 0.28
+"""How strong the blue of the fullest cell is: the ink of light and dark pages reads on all of them."""
 
 
 def agreement(found: Agreement) -> Any:
@@ -23,7 +25,7 @@ def agreement(found: Agreement) -> Any:
         return sentence(f"{len(found.labels)} different grades are too many for a picture. {found}.")
     most = max(max(row) for row in found.confusion)
     rows = [
-        {"judge": judge, "people": person, "rows": count, "share": count / most}
+        {"judge": judge, "people": person, "rows": count, "share": STRONGEST * count / most}
         for judge, line in zip(found.labels, found.confusion, strict=True)
         for person, count in zip(found.labels, line, strict=True)
     ]
@@ -31,10 +33,7 @@ def agreement(found: Agreement) -> Any:
     y = altair.Y("judge:N", title="grade by the judge", sort=list(found.labels))
     base = altair.Chart(frame(rows)).encode(x=x, y=y, tooltip=["judge", "people", altair.Tooltip("rows:Q", format=",")])
     cells = base.mark_rect(color=BLUE).encode(opacity=altair.Opacity("share:Q", scale=None, legend=None))
-    number = base.mark_text(fontSize=13).encode(
-        text=altair.Text("rows:Q", format=","),
-        color=altair.condition("datum.share > 0.55", altair.value("#ffffff"), altair.value(INK)),
-    )
+    number = base.mark_text(fontSize=13, fontWeight=600, color=INK).encode(text=altair.Text("rows:Q", format=","))
     kappa = found.kappa
     told = [f"{found.n:,} rows"]
     if isinstance(kappa, Estimate):

@@ -29,7 +29,7 @@ CONFIG: dict[str, Any] = {
     "view": {"stroke": None},
     "axis": {
         **_TEXT, "labelLimit": LABEL_PIXELS, "titleLimit": 700, "gridColor": FAINT, "domainColor": INK,
-        "tickColor": INK, "labelOverlap": "greedy",
+        "tickColor": INK, "labelOverlap": "greedy", "labelSeparation": 8,
     },
     "legend": {**_TEXT, "labelLimit": LABEL_PIXELS, "symbolSize": 90, "orient": "bottom", "columns": 3},
     "header": {**_TEXT, "labelLimit": LABEL_PIXELS},

@@ -36,7 +36,7 @@ class Explore(Router):
     def _explored(self, facts: RoutingFacts, decision: Decision) -> Decision:
         arms = [name for name in decision.order if not facts.models[name].is_person]
         if not arms or decision.choice not in arms:
-            return replace(decision, router=repr(self))
+            return replace(decision, router=self.label)
         chance = facts.chance(self)
         exploring = chance.random() < self.rate
         choice = chance.choice(arms) if exploring else decision.choice
@@ -45,10 +45,10 @@ class Explore(Router):
             decision,
             choice=choice,
             candidates=tuple(
-                replace(c, probability=(1 - self.rate) * c.probability + (share if c.model in arms else 0.0))
+                c.with_probability((1 - self.rate) * c.probability + (share if c.model in arms else 0.0))
                 for c in decision.candidates
             ),
             reason=f"explored: drawn from {len(arms)} models" if exploring else decision.reason,
-            router=repr(self),
+            router=self.label,
             exploration_rate=self.rate,
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, overload
 
 from toolkit.context import output_share_tokens
@@ -79,11 +80,16 @@ class RoutingFacts:
 
     def chance(self, router: Router) -> random.Random:
         """Random numbers for one router: the same each time for the same facts, and unlike those of a router within."""
-        return random.Random(f"{self.seed} {router!r}")
+        return random.Random(f"{self.seed} {router.label}")
 
 
 class Router:
     """Base of all routers: one method. A subclass is a frozen dataclass whose `repr` is the call that builds it."""
+
+    @cached_property
+    def label(self) -> str:
+        """What the record calls it: its `repr`, written once."""
+        return repr(self)
 
     def decide(self, facts: RoutingFacts) -> Decision | Asking:
         """The decision for a request. Its `order` is empty where no candidate passes the hard constraints."""
@@ -164,10 +170,10 @@ def settle(
     chances = {chosen: 1.0} if probabilities is None else probabilities
     return Decision(
         choice=chosen,
-        candidates=tuple(replace(c, probability=chances.get(c.model, 0.0)) for c in candidates),
+        candidates=tuple(c.with_probability(chances.get(c.model, 0.0)) for c in candidates),
         order=kept,
         reason=reason if kept else _nobody(candidates),
-        router=repr(router),
+        router=router.label,
         exploration_rate=exploration_rate,
         seed=facts.seed,
     )

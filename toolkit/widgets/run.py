@@ -107,8 +107,7 @@ class RunView(Shown):
 
     def _read(self, wanted: Wanted) -> None:
         self.standing = standing_of(self.history, self.run_id)
-        self.seen = run_seen(self.history, self.run_id)
-        self.page = page_seen(self.history, self.run_id, wanted)
+        self.seen, self.page = run_seen(self.history, self.run_id, wanted)
 
     def _whole(self, wanted: Wanted) -> Wanted:
         """With the whole path of a step that is named as people name it."""

@@ -23,6 +23,7 @@ from toolkit.ledger.views import showing
 
 PAGE_ROWS = 25
 CHILDREN_SHOWN = 200
+OF_RUN = (showing.RUN, showing.FIGURES, showing.SERVED, showing.FIRST_SEEN, showing.EDGES, showing.CHOICES)
 Record = Mapping[str, Any]
 
 
@@ -140,33 +141,18 @@ def row_seen(history: History, run_id: str, row_id: str) -> SeenRow:
 
 def page_seen(history: History, run_id: str, wanted: Wanted) -> SeenPage:
     """A page of rows; the last one where there are fewer. Raises RunError where there is no such run or order."""
-    if wanted.sort not in showing.SORTS:
-        raise RunError(f"rows are sorted by {', '.join(showing.SORTS)}, not by {wanted.sort!r}")
-    narrowed = "".join(f" and {showing.NARROWED[name]}" for name in wanted.narrowing)
-    by_errors = wanted.sort == "errors"
-    page = showing.PAGE.format(
-        narrowed=narrowed,
-        sort=showing.SORTS[wanted.sort],
-        counted=showing.COUNTED if by_errors else "",
-        joined=showing.JOINED if by_errors else "",
-    )
-    count = showing.COUNT.format(narrowed=narrowed)
-    with _asked(history, run_id, showing.RUN, count, page) as (shown, ask):
+    statements = _paged(wanted)
+    with _asked(history, run_id, showing.RUN, *statements) as (shown, ask):
         _the_run(history, run_id, ask(showing.RUN))
-        total = int(next(iter(ask(count, **wanted.narrowing)[0].values())))
-        last = max(0, -(-total // PAGE_ROWS) - 1)
-        wanted = Wanted(**{**wanted.__dict__, "page": min(max(0, wanted.page), last)})
-        rows = ask(page, **wanted.narrowing, most=PAGE_ROWS, after=wanted.page * PAGE_ROWS)
-        return SeenPage(wanted, total, rows, shown.as_of, shown.note)
+        return _page(shown, ask, wanted, *statements)
 
 
-def run_seen(history: History, run_id: str) -> SeenRun:
-    """What the graph of a run shows. Raises RunError where there is no such run."""
-    statements = (showing.RUN, showing.FIGURES, showing.SERVED, showing.FIRST_SEEN, showing.EDGES, showing.CHOICES)
-    with _asked(history, run_id, *statements) as (shown, ask):
-        run = _the_run(history, run_id, ask(showing.RUN))
-        return SeenRun(
-            run=run,
+def run_seen(history: History, run_id: str, wanted: Wanted) -> tuple[SeenRun, SeenPage]:
+    """What the graph of a run shows, and a page of its rows, at one moment. Raises RunError as `page_seen`."""
+    statements = _paged(wanted)
+    with _asked(history, run_id, *OF_RUN, *statements) as (shown, ask):
+        run = SeenRun(
+            run=_the_run(history, run_id, ask(showing.RUN)),
             figures=ask(showing.FIGURES),
             served=ask(showing.SERVED),
             order=tuple(each["step"] for each in ask(showing.FIRST_SEEN)),
@@ -175,6 +161,7 @@ def run_seen(history: History, run_id: str) -> SeenRun:
             as_of=shown.as_of,
             note=shown.note,
         )
+        return run, _page(shown, ask, wanted, *statements)
 
 
 # ------------------------------------------------------------------------------------------------------------ helpers
@@ -193,6 +180,29 @@ def _asked(history: History, run_id: str, *statements: str) -> Iterator[tuple[An
             yield shown, ask
         except duckdb.Error as error:
             raise LedgerError(f"run {run_id} cannot be read: {error}") from error
+
+
+def _paged(wanted: Wanted) -> tuple[str, str]:
+    """The statements that count the rows wanted, and read a page of them."""
+    if wanted.sort not in showing.SORTS:
+        raise RunError(f"rows are sorted by {', '.join(showing.SORTS)}, not by {wanted.sort!r}")
+    narrowed = "".join(f" and {showing.NARROWED[name]}" for name in wanted.narrowing)
+    by_errors = wanted.sort == "errors"
+    page = showing.PAGE.format(
+        narrowed=narrowed,
+        sort=showing.SORTS[wanted.sort],
+        counted=showing.COUNTED if by_errors else "",
+        joined=showing.JOINED if by_errors else "",
+    )
+    return showing.COUNT.format(narrowed=narrowed), page
+
+
+def _page(shown: Any, ask: Any, wanted: Wanted, count: str, page: str) -> SeenPage:
+    total = int(next(iter(ask(count, **wanted.narrowing)[0].values())))
+    last = max(0, -(-total // PAGE_ROWS) - 1)
+    wanted = Wanted(**{**wanted.__dict__, "page": min(max(0, wanted.page), last)})
+    rows = ask(page, **wanted.narrowing, most=PAGE_ROWS, after=wanted.page * PAGE_ROWS)
+    return SeenPage(wanted, total, rows, shown.as_of, shown.note)
 
 
 def _the_run(history: History, run_id: str, found: tuple[Record, ...]) -> Record:
