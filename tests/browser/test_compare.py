@@ -28,10 +28,11 @@ for run in runs.values():
 SLIDER = "input[type=range]"
 
 
-def move(visit: Visit, place: str) -> str:
-    """Move the slider to one of its ends; what the chart says then."""
+def move(visit: Visit, place: float) -> str:
+    """Move the slider to a place between its ends, from 0 to 1; what the chart says then."""
     visit.page.locator(SLIDER).evaluate(
-        f"slider => {{ slider.value = slider.{place}; slider.dispatchEvent(new Event('input')) }}"
+        "(slider, at) => { slider.value = Math.round(at * slider.max); slider.dispatchEvent(new Event('input')) }",
+        place,
     )
     visit.page.wait_for_timeout(500)
     return visit.page.locator(".vega-embed svg.marks").text_content() or ""
@@ -42,14 +43,17 @@ def test_the_slider_moves_the_choice_and_a_row_that_changed_opens_in_both_runs(l
     notebook = lab.open(visit, "compare")
     notebook.run()
     visit.page.locator(SLIDER).wait_for()
-    cheap, dear = move(visit, "min"), move(visit, "max")
+    cheap, dear = move(visit, 0), move(visit, 1)
     assert "keywords is best" in cheap
     assert "linear is best" in dear
+    notebook.theme("light")
+    visit.resize(1280, 2400)
+    assert "keywords" in move(visit, 0.4)
+    visit.photograph("compare-chart", of=".vega-embed")
     visit.page.locator(".tk-list [data-row]").first.click()
     visit.page.locator(".tk-row svg").nth(1).wait_for()
     for theme in ("light", "dark"):
         notebook.theme(theme)
-        visit.resize(1280, 2400)
-        visit.photograph(f"compare_{theme}")
+        visit.photograph(f"compare-{theme}")
     assert visit.refused == []
     assert visit.errors == []

@@ -440,6 +440,16 @@ def test_the_providers_own_word_on_its_duration_and_cost_is_taken(tmp_path: Path
     )
 
 
+def test_what_a_provider_took_beyond_its_own_word_is_waiting(tmp_path: Path) -> None:
+    async def loading(_: Request) -> Reply:
+        await asyncio.sleep(0.2)
+        return Reply(parts=said("x").parts, service_seconds=0.01)
+
+    run = run_over(replying(), tickets(1), Fleet({}).with_function("small", loading), tmp_path)
+    ((waited, served),) = run.sql("select wait_seconds, service_seconds from attempts").rows
+    assert served == 0.01 and waited > 0.18
+
+
 def test_a_cost_that_nobody_knows_is_null_and_counted_apart(tmp_path: Path) -> None:
     run = run_over(replying(), tickets(2), fleet_of(small=Model()), tmp_path)
     assert column(run, "select cost_usd from attempts") == [None, None]

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,26 @@ def told_events(api: httpx.Client, name: str) -> list[dict[str, Any]]:
 def filed(api: httpx.Client, flow_run_id: str) -> list[dict[str, Any]]:
     wanted = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
     return list(api.post("/artifacts/filter", json=wanted).raise_for_status().json())
+
+
+def test_a_model_that_answers_again_has_runs_resumed_at_once(served: Up) -> None:
+    with served.client() as api:
+        deployment = api.get("/deployments/name/resume/resume").raise_for_status().json()["id"]
+        event = {
+            "id": str(uuid.uuid4()),
+            "occurred": datetime.now(UTC).isoformat(),
+            "event": "toolkit.model.closed",
+            "resource": {"prefect.resource.id": "toolkit.model.small"},
+        }
+        api.post("/events", json=[event]).raise_for_status()
+
+        def triggered() -> dict[str, Any] | None:
+            wanted = {"deployments": {"id": {"any_": [deployment]}}}
+            runs = api.post("/flow_runs/filter", json=wanted).raise_for_status().json()
+            return next((run for run in runs if (run["created_by"] or {}).get("type") == "AUTOMATION"), None)
+
+        run = awaited(triggered)
+        assert ended(api, run["id"])["state"]["type"] == "COMPLETED", logs(api, run["id"])
 
 
 @pytest.mark.long

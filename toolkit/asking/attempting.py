@@ -86,6 +86,7 @@ class Attempter:
         reported = reply.cost_usd if reply else None
         computed, version = self._cost(spec, reply)
         told = reply.service_seconds if reply else None
+        service = call.finished - call.opened if told is None else told
         attempt = Attempt(
             id=flying.id,
             number=flying.number,
@@ -94,8 +95,8 @@ class Attempter:
             provider_name=spec.provider,
             request_model=spec.model,
             started_at=flying.stamp,
-            wait_seconds=call.opened - flying.began,
-            service_seconds=call.finished - call.opened if told is None else told,
+            wait_seconds=max(call.opened - flying.began, call.finished - flying.began - service),
+            service_seconds=service,
             reply=reply,
             value=value,
             error=None if error is None else self._redactor.error(error),

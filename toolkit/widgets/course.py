@@ -33,7 +33,7 @@ class Kind:
 
 
 KINDS = {
-    "waiting": Kind("", GREY, "waiting: for a free place, or before another try"),
+    "waiting": Kind("", GREY, "waiting: for a free place, for a model to load, or before another try"),
     "service": Kind("", BLUE, "service: the first that was asked"),
     "retry": Kind("↻", SKY, "retry of the same model"),
     "repair": Kind("✎", SKY, "repair: the model is shown its fault"),

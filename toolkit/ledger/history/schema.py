@@ -168,7 +168,7 @@ TABLES = (
             "request_hash VARCHAR the request, in contents",
             "output_hash VARCHAR what the model put out, in contents",
             "started_at TIMESTAMPTZ when it was sent",
-            "wait_seconds DOUBLE waiting for a free place before it was sent",
+            "wait_seconds DOUBLE waiting for a free place, or for a model to be loaded",
             "service_seconds DOUBLE from sending to the whole reply",
             "input_tokens BIGINT gen_ai.usage.input_tokens, cached ones included",
             "output_tokens BIGINT gen_ai.usage.output_tokens, reasoning included",

@@ -22,11 +22,13 @@ function render({ model, el: host }) {
 
   let state = model.get("state");
   let drawn;
+  let marked = null; // what was marked last: a second key before the next one is seen is no mark for that
   const note = make("input", { class: "tk-note", type: "text", placeholder: "why, goes on record beside the label" });
   const kernel = line(model, (waits) => root.classList.toggle("tk-busy", waits));
 
   function mark(value) {
-    if (!state.item || kernel.waits) return true;
+    if (!state.item || (kernel.acts && marked === state.item.name)) return true;
+    marked = state.item.name;
     kernel.send({ do: "label", name: state.item.name, mark: value, note: note.value });
     return true;
   }
@@ -38,9 +40,9 @@ function render({ model, el: host }) {
     if (found) return mark(found[2]);
     const actions = {
       n: () => state.item && (note.focus(), true),
-      s: () => state.item && !kernel.waits && (kernel.send({ do: "skip", name: state.item.name }), true),
-      u: () => state.undo && !kernel.waits && (kernel.send({ do: "undo" }), true),
-      r: () => state.unrecorded > 0 && !kernel.waits && (kernel.send({ do: "record" }), true),
+      s: () => state.item && !kernel.acts && (kernel.send({ do: "skip", name: state.item.name }), true),
+      u: () => state.undo && !kernel.acts && (kernel.send({ do: "undo" }), true),
+      r: () => state.unrecorded > 0 && !kernel.acts && (kernel.send({ do: "record" }), true),
       "?": () => (help.classList.toggle("tk-hidden"), true),
     };
     return Boolean(actions[key]?.());

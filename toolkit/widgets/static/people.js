@@ -50,6 +50,7 @@ export function span(milliseconds) {
 // Sends what a person does to the kernel, one after the other; `busy` hears whether an answer is awaited.
 export function line(model, busy) {
   let sent = 0;
+  let acted = 0; // the last that was more than a look
   let done = 0;
   model.on("msg:custom", (message) => {
     if (!message || message.done === undefined) return;
@@ -60,8 +61,12 @@ export function line(model, busy) {
     get waits() {
       return sent > done;
     },
+    get acts() {
+      return acted > done;
+    },
     send(what) {
       sent += 1;
+      if (what.do !== "look") acted = sent;
       model.send({ ...what, number: sent });
       if (what.do !== "look") busy(true);
     },

@@ -32,6 +32,7 @@ function render({ model, el: host }) {
   let active = 0; // the field that digits choose in; the models' answers come after the fields
   let drawn = ""; // which question the detail shows
   let saving = 0;
+  let answered = null; // what was answered last: a second key before the next one is seen is no answer to that
   const kernel = line(model, (waits) => root.classList.toggle("tk-busy", waits));
   const stop = looking(root, kernel, () => (state.moving ? 1200 : 5000));
 
@@ -49,7 +50,8 @@ function render({ model, el: host }) {
   }
 
   function answer(how) {
-    if (!isOpen() || kernel.waits) return true;
+    if (!isOpen() || (kernel.acts && answered === state.open.id)) return true;
+    answered = state.open.id;
     kernel.send({ do: how, id: state.open.id, values: draft.values, note: draft.note, marks: draft.marks });
     return true;
   }
