@@ -14,8 +14,9 @@ Names load where they are first used, so that importing the package does no work
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from toolkit.lazily import lazily
 
 if TYPE_CHECKING:
     from toolkit import grading as grading
@@ -145,15 +146,7 @@ _HOMES = {
 
 __version__ = "0.1.0"
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'toolkit' has no attribute {name!r}")
-    home = _HOMES[name]
-    found = getattr(import_module(home), name) if home else import_module(f"toolkit.{name}")
-    globals()[name] = found
-    return found
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -7,7 +7,6 @@ In: a `History` and what to look at, or a result. Out: a chart, which a notebook
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from toolkit.charts.colours import BLUE as BLUE
@@ -18,6 +17,7 @@ from toolkit.charts.colours import PALETTE as PALETTE
 from toolkit.charts.colours import PURPLE as PURPLE
 from toolkit.charts.colours import SKY as SKY
 from toolkit.charts.colours import VERMILION as VERMILION
+from toolkit.lazily import lazily
 
 if TYPE_CHECKING:
     from toolkit.charts.choosing import exchange as exchange
@@ -47,11 +47,4 @@ __all__ = [
     "BLUE", "GREEN", "GREY", "ORANGE", "PALETTE", "PURPLE", "SKY", "VERMILION",
     "agreement", "comparison", "costs", "drift", "exchange", "finished", "frontier", "supposition", "timeline",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = found
-    return found
+__getattr__ = lazily(__name__, _HOMES)

@@ -7,8 +7,9 @@ Names are loaded where they are first used, so that reading the history needs ne
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from toolkit.lazily import lazily
 
 if TYPE_CHECKING:
     from toolkit.ledger.conversations import Said as Said
@@ -34,35 +35,28 @@ if TYPE_CHECKING:
     from toolkit.ledger.writing.journal import Journal as Journal
 
 _HOMES = {
-    "Entry": "entries",
-    "Facts": "doctor",
-    "History": "reading.history",
-    "Journal": "writing.journal",
-    "Review": "reviews",
-    "Said": "conversations",
-    "Session": "conversations",
-    "Table": "reading.table",
-    "answer_entry": "entries",
-    "attempt_entries": "entries",
-    "content_entry": "entries",
-    "decision_entry": "entries",
-    "event_entry": "entries",
-    "facts": "doctor",
-    "grade_entry": "entries",
-    "message_entry": "entries",
-    "price_entry": "entries",
-    "review_entry": "entries",
-    "row_entry": "entries",
-    "run_entry": "entries",
-    "session_entry": "entries",
+    "Entry": "toolkit.ledger.entries",
+    "Facts": "toolkit.ledger.doctor",
+    "History": "toolkit.ledger.reading.history",
+    "Journal": "toolkit.ledger.writing.journal",
+    "Review": "toolkit.ledger.reviews",
+    "Said": "toolkit.ledger.conversations",
+    "Session": "toolkit.ledger.conversations",
+    "Table": "toolkit.ledger.reading.table",
+    "answer_entry": "toolkit.ledger.entries",
+    "attempt_entries": "toolkit.ledger.entries",
+    "content_entry": "toolkit.ledger.entries",
+    "decision_entry": "toolkit.ledger.entries",
+    "event_entry": "toolkit.ledger.entries",
+    "facts": "toolkit.ledger.doctor",
+    "grade_entry": "toolkit.ledger.entries",
+    "message_entry": "toolkit.ledger.entries",
+    "price_entry": "toolkit.ledger.entries",
+    "review_entry": "toolkit.ledger.entries",
+    "row_entry": "toolkit.ledger.entries",
+    "run_entry": "toolkit.ledger.entries",
+    "session_entry": "toolkit.ledger.entries",
 }
 
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
+__getattr__ = lazily(__name__, _HOMES)

@@ -5,8 +5,9 @@ Nothing of it is needed to run anything, and it writes nothing. `toolkit.widgets
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from toolkit.lazily import lazily
 
 if TYPE_CHECKING:
     from toolkit.widgets.compare import Changes as Changes
@@ -46,11 +47,4 @@ __all__ = [
     "Changes", "Labeller", "Reviewing", "RowView", "RunView", "Standing", "Watch", "changes", "label", "review",
     "row_view", "show", "standing_of", "watch",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = found
-    return found
+__getattr__ = lazily(__name__, _HOMES)
