@@ -27,7 +27,8 @@ from toolkit.ledger.documents import CHUNK
 from toolkit.messages import Message, Text
 from toolkit.money.prices import Price
 from toolkit.people.remembering import FEW_CHUNKS, in_blocks
-from toolkit.people.sessions import Session, Turn
+from toolkit.people.sessions import Session
+from toolkit.people.turn import Turn
 from toolkit.records import Request, Usage
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,19 +14,16 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from toolkit.asking import reconciling
-from toolkit.asking.fitting import Fitter
-from toolkit.asking.loop import Asker
-from toolkit.asking.questions import Question
 from toolkit.asking.settings import DEFAULT_HOME, Settings
 from toolkit.asking.thread import submit
 from toolkit.context import DropOldest, Fit
-from toolkit.errors import LedgerError, SessionBusy, SessionError, Stopped
+from toolkit.errors import LedgerError, SessionBusy, SessionError
 from toolkit.fleet import Fleet
 from toolkit.graph.affording import check_prices
 from toolkit.graph.steps import step
@@ -37,60 +34,28 @@ from toolkit.ledger.recording import Recorder
 from toolkit.ledger.writing import claims, holders, turns
 from toolkit.ledger.writing.holders import Holder
 from toolkit.ledger.writing.transaction import Transaction
-from toolkit.messages import Data, Message, Text
+from toolkit.messages import Message, Text
 from toolkit.money.budgets import Budget, Budgets, budgets_of
-from toolkit.people.remembering import remembered
+from toolkit.people.answering import STEP, WORKFLOW, Answering
+from toolkit.people.turn import Turn, message_of, replied, row_of
 from toolkit.policies import Policy
-from toolkit.prompts.prompting import as_text
-from toolkit.records import Answer, AnswerStatus, Json, Place, Request, RowRecord, Run, RunStatus, canonical, now
+from toolkit.records import Json, Request, Run, RunStatus, now
 from toolkit.redaction import Redact, Redactor
 from toolkit.routing.router import Router
 from toolkit.runs.beginning import new_run_id
 from toolkit.runs.discretion import Discretion
 
-WORKFLOW = "session"
-STEP = "turn"
 LOOK_SECONDS = (0.05, 1.0)
 """How often is looked whether the turn of somebody else is over: at first, and after a while."""
 
 WhenBusy = Literal["conflict", "queue"]
 
 
-@dataclass(frozen=True)
-class Turn:
-    """A turn that was taken: what was replied, by whom, for how much.
-
-    `status` is answered, or says why there is no reply: failed with its `reason`, parked where a person was asked.
-    `left_out` is how many earlier messages no prompt of this turn held.
-    """
-
-    number: int
-    status: AnswerStatus
-    value: Json
-    model: str | None
-    reason: str
-    attempts: int
-    cost_usd: float | None
-    seconds: float
-    attempt_id: str | None = None
-    left_out: int = 0
-
-    @property
-    def text(self) -> str:
-        """The reply as text; empty where there is none."""
-        if self.status != "answered":
-            return ""
-        return self.value if isinstance(self.value, str) else canonical(self.value).decode()
-
-    def __str__(self) -> str:
-        return self.text or f"(no reply: {self.status}, {self.reason})"
-
-
 class Session:
     """A conversation, open in this process. Others may have it open too; each turn is taken by one of them."""
 
     def __init__(
-        self, recorded: Recorded, journal: Journal, asking: _Asking, *, when_busy: WhenBusy, patience_seconds: float
+        self, recorded: Recorded, journal: Journal, asking: Answering, *, when_busy: WhenBusy, patience_seconds: float
     ) -> None:
         self._recorded = recorded
         self._journal = journal
@@ -145,7 +110,7 @@ class Session:
                 run = replace(run, settings={**run.settings, "budget": repr(budgets)})
                 reconciling.opened(journal, budgets, run_id=run.id, continued=True)
             journal.write(*(entries.price_entry(*listed, noted_at=now()) for listed in fleet.prices.entries()))
-            asking = _Asking(workflow, fleet, Recorder(journal), redactor, run, budgets)
+            asking = Answering(workflow, fleet, Recorder(journal), redactor, run, budgets)
             return cls(recorded, journal, asking, when_busy=when_busy, patience_seconds=patience_seconds)
         except BaseException:
             journal.close()
@@ -159,11 +124,11 @@ class Session:
         asked again. Another message is said `instead` of that one. A turn that fails is no exception: it has a status,
         and its message stays without a reply. Raises SessionBusy or SessionError where no turn could begin.
         """
-        return await asyncio.wrap_future(submit(self._take(_message(text, data), instead=instead)))
+        return await asyncio.wrap_future(submit(self._take(message_of(text, data), instead=instead)))
 
     def say(self, text: str | None = None, /, *, instead: bool = False, **data: Any) -> Turn:
         """The same for a script or a notebook's cell: waits for the reply."""
-        return submit(self._take(_message(text, data), instead=instead)).result()
+        return submit(self._take(message_of(text, data), instead=instead)).result()
 
     # -------------------------------------------------------------------------------------------------------- looking
     @property
@@ -247,22 +212,14 @@ class Session:
         """Ask, and put the turn on record as a whole."""
         number = self._number
         answer, left_out = await self._asking.answer(number, [said.message for said in self._said], goes_on=goes_on)
-        replied = _replied(answer, asked)
-        written = [entries.row_entry(_row(answer, asked, number, left_out)), *map(entries.message_entry, replied)]
+        reply = replied(answer, asked)
+        written = [
+            entries.row_entry(row_of(answer, asked, number=number, left_out=left_out)),
+            *map(entries.message_entry, reply),
+        ]
         await self._ended(holder, "finished", written)
-        self._said += replied
-        return Turn(
-            number,
-            answer.status,
-            answer.value,
-            answer.model,
-            answer.reason,
-            answer.attempts,
-            answer.cost_usd,
-            answer.seconds,
-            answer.attempt_id,
-            left_out,
-        )
+        self._said += reply
+        return Turn.of(answer, number=number, left_out=left_out)
 
     async def _ended(self, holder: Holder, status: RunStatus, written: Sequence[entries.Entry] = ()) -> None:
         """The turn is over, for others too, and this goes on record with it. Raises LedgerError."""
@@ -283,60 +240,6 @@ class Session:
         """A sign of life while a turn is under way."""
         if (holder := self._holder) is not None:
             claims.beat(transaction, holder, at=time.time())
-
-
-class _Asking:
-    """Whoever answers the turns: the asker of the session's run, with the plan of its one step."""
-
-    def __init__(
-        self,
-        workflow: Workflow,
-        fleet: Fleet,
-        recorder: Recorder,
-        redactor: Redactor,
-        run: Run,
-        budgets: Budgets | None,
-    ) -> None:
-        self.run = run
-        self._budgets = budgets
-        self.redactor = redactor
-        self._fleet = fleet
-        self._recorder = recorder
-        self._plan = workflow.plan(workflow.steps[0], fleet)
-        names = self._plan.route.names()
-        self._models = [fleet[name] for name in (fleet if names is None else names)]
-        self._asker = self._new_asker()
-
-    async def answer(self, number: int, messages: list[Message], *, goes_on: bool) -> tuple[Answer, int]:
-        """The answer of a turn, out of the record where it is there, and how many messages its prompt left out."""
-        if goes_on:  # what others, or people, answered meanwhile is not known to an asker that has asked already
-            await self._asker.close()
-            self._asker = self._new_asker()
-        place = Place(self.run.id, str(number), f"{WORKFLOW}/{STEP}")
-        request = Request(tuple(messages), output_schema=self._plan.output.schema)
-        question = Question(place, request, self._plan, _fields(messages[-1]))
-        try:
-            question, left_out = await remembered(question, self._models, fitter=Fitter(self._fleet, self._asker.ask))
-            return await self._asker.ask(question), left_out
-        except Stopped as stopped:
-            why = self._asker.stopped or stopped
-            raise SessionError(
-                f"session {self.run.id}: {why}; open it with a larger budget, then say() goes on"
-            ) from None
-
-    async def close(self) -> None:
-        await self._asker.close()
-
-    def _new_asker(self) -> Asker:
-        return Asker(
-            self._fleet,
-            self._recorder,
-            self.redactor,
-            seed=self.run.seed,
-            fresh=True,
-            is_shared=lambda: True,
-            budgets=self._budgets,
-        )
 
 
 # ----------------------------------------------------------------------------------------------------------- helpers
@@ -383,42 +286,3 @@ def _check_system(said: list[Said], first: Message | None, recorded: Recorded) -
             f"session {recorded.id} ({recorded.name}) was begun with another system message: {told}; leave it out to "
             "go on, or begin a session with another name"
         )
-
-
-def _message(text: str | None, data: Mapping[str, Any]) -> Message | None:
-    """What the user says: words, and named sections of data beside them. Raises SessionError where it is nothing."""
-    if text is None and not data:
-        return None
-    if text is None or not text.strip():
-        raise SessionError("say something: the words of a turn are not to be empty")
-    sections = (Data(name, as_text(name, value), source=name) for name, value in data.items())
-    return Message("user", (Text(text), *sections))
-
-
-def _fields(message: Message) -> dict[str, Json]:
-    """The user's message as the fields of a row."""
-    named = {part.name: part.text for part in message.parts if isinstance(part, Data)}
-    return {"text": "\n\n".join(part.text for part in message.parts if isinstance(part, Text)), **named}
-
-
-def _row(answer: Answer, asked: Said, number: int, left_out: int) -> RowRecord:
-    status = "failed" if answer.status == "skipped" else answer.status
-    return RowRecord(
-        run_id=answer.place.run_id,
-        row_id=answer.place.row_id,
-        index=number - 1,
-        status=status,
-        fields={**_fields(asked.message), **({"left_out": left_out} if left_out else {})},
-        reason="" if answer.status == "answered" else answer.reason,
-        seconds=answer.seconds,
-        cost_usd=answer.cost_usd,
-    )
-
-
-def _replied(answer: Answer, asked: Said) -> list[Said]:
-    """The reply as the next message; none where there is none."""
-    if answer.status != "answered":
-        return []
-    text = answer.value if isinstance(answer.value, str) else canonical(answer.value).decode()
-    message = Message("assistant", (Text(text),))
-    return [replace(asked, index=asked.index + 1, message=message, said_at=now(), attempt_id=answer.attempt_id)]
