@@ -29,13 +29,15 @@ def tokens(text: str) -> list[str]:
 
 def hashed(texts: Sequence[str]) -> tuple[Hashes, NDArray[np.int64]]:
     """The numbers of all tokens, in order, and which text each is of."""
-    found = [(numbers, rows + first) for first, lot in _lots(texts) for numbers, rows in (_hashed(lot),)]
-    if not found:
+    lots = [(first, *_hashed(lot)) for first, lot in _lots(texts)]
+    if not lots:
         return np.empty(0, np.uint64), np.empty(0, np.int64)
-    return np.concatenate([numbers for numbers, _ in found]), np.concatenate([rows for _, rows in found])
+    numbers = np.concatenate([each for _, each, _ in lots])
+    return numbers, np.concatenate([first + rows for first, _, rows in lots])
 
 
 def _hashed(plain: Sequence[bytes]) -> tuple[Hashes, NDArray[np.int64]]:
+    """The numbers of the tokens of a lot, and which of its texts each is of."""
     sizes = np.fromiter(map(len, plain), np.int64, len(plain)) + 1
     raw = np.frombuffer(b"\n".join([*plain, b""]), np.uint8)
     kind = KIND[raw]
