@@ -36,7 +36,7 @@ class Explore(Router):
     def _explored(self, facts: RoutingFacts, decision: Decision) -> Decision:
         arms = [name for name in decision.order if not facts.models[name].is_person]
         if not arms or decision.choice not in arms:
-            return replace(decision, router=self.label)
+            return replace(decision, router=self._label)
         chance = facts.chance(self)
         exploring = chance.random() < self.rate
         choice = chance.choice(arms) if exploring else decision.choice
@@ -49,6 +49,6 @@ class Explore(Router):
                 for c in decision.candidates
             ),
             reason=f"explored: drawn from {len(arms)} models" if exploring else decision.reason,
-            router=self.label,
+            router=self._label,
             exploration_rate=self.rate,
         )

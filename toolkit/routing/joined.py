@@ -59,7 +59,7 @@ class Joined(Router):
             candidates=merged(made, {c.model: c.probability for c in chosen.candidates}),
             order=tuple(dict.fromkeys([*chosen.order, *behind])),
             reason=chosen.reason if chosen.order else " · ".join(dict.fromkeys(each.reason for each in made)),
-            router=self.label,
+            router=self._label,
         )
 
 

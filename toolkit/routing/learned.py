@@ -190,7 +190,7 @@ class Learned(Router):
             candidates=scored,
             order=tuple(names),
             reason=reason if names else _nobody(scored),
-            router=self.label,
+            router=self._label,
             seed=facts.seed,
             snapshot=known.hash,
         )

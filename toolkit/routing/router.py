@@ -80,14 +80,14 @@ class RoutingFacts:
 
     def chance(self, router: Router) -> random.Random:
         """Random numbers for one router: the same each time for the same facts, and unlike those of a router within."""
-        return random.Random(f"{self.seed} {router.label}")
+        return random.Random(f"{self.seed} {router._label}")
 
 
 class Router:
     """Base of all routers: one method. A subclass is a frozen dataclass whose `repr` is the call that builds it."""
 
     @cached_property
-    def label(self) -> str:
+    def _label(self) -> str:
         """What the record calls it: its `repr`, written once."""
         return repr(self)
 
@@ -173,7 +173,7 @@ def settle(
         candidates=tuple(c.with_probability(chances.get(c.model, 0.0)) for c in candidates),
         order=kept,
         reason=reason if kept else _nobody(candidates),
-        router=router.label,
+        router=router._label,
         exploration_rate=exploration_rate,
         seed=facts.seed,
     )

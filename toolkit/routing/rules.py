@@ -64,7 +64,9 @@ class Rules(Router):
         router, why = next(
             ((r.router, r.why) for r in self.rules if r.matches(facts)), (self.otherwise, "no rule matches")
         )
-        return then(router.decide(facts), lambda made: replace(made, router=self.label, reason=f"{why}: {made.reason}"))
+        return then(
+            router.decide(facts), lambda made: replace(made, router=self._label, reason=f"{why}: {made.reason}")
+        )
 
     def names(self) -> tuple[str, ...] | None:
         parts = [rule.router.names() for rule in self.rules] + [self.otherwise.names()]

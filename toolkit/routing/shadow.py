@@ -34,13 +34,13 @@ class Shadow(Router):
         seen = self._seen(facts)
         if isinstance(seen, str) or not seen.choice:
             why = seen if isinstance(seen, str) else seen.reason
-            return replace(made, router=self.label, reason=f"{made.reason} (beside it {why})")
+            return replace(made, router=self._label, reason=f"{made.reason} (beside it {why})")
         origin = "" if seen.snapshot is None else f" from {seen.snapshot}"
         note = Verdict(SHADOW, True, f"{self.beside!r} would choose it{origin}, probability {seen.probability:.6g}")
         candidates = made.candidates
         if seen.choice not in {candidate.model for candidate in candidates}:
             candidates = (*candidates, *judged(facts, (seen.choice,)))
-        return replace(made, router=self.label, candidates=tuple(_with(c, note, seen.choice) for c in candidates))
+        return replace(made, router=self._label, candidates=tuple(_with(c, note, seen.choice) for c in candidates))
 
     def _seen(self, facts: RoutingFacts) -> Decision | str:
         """What the router beside decides, or why it does not."""

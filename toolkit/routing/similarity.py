@@ -129,7 +129,7 @@ class Similarity(Router):
     def _unlike(self, made: Decision) -> Decision:
         return replace(
             made,
-            router=self.label,
+            router=self._label,
             reason=f"like no example of who may be asked: {made.reason}",
             snapshot=made.snapshot or self.examples.hash,
         )

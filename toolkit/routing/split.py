@@ -55,7 +55,7 @@ class Split(Router):
             mine,
             candidates=merged([mine, *(each for each in made if each is not mine)], chances),
             reason=f"branch {chosen + 1} of {len(made)}: {mine.reason}",
-            router=self.label,
+            router=self._label,
             probabilities=next((d.probabilities for d in made if d.probabilities != "exact"), "exact"),
         )
 
@@ -95,7 +95,7 @@ class Sticky(Router):
         told = f", drawn for this row alone: it has no {name}" if value is None else f", kept for {name} {value!r}"
         return then(
             self.base.decide(stuck),
-            lambda made: replace(made, router=self.label, seed=facts.seed, reason=f"{made.reason}{told}"),
+            lambda made: replace(made, router=self._label, seed=facts.seed, reason=f"{made.reason}{told}"),
         )
 
     def names(self) -> tuple[str, ...] | None:

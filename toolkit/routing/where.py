@@ -54,7 +54,7 @@ class Where(Router):
     def decide(self, facts: RoutingFacts) -> Decision | Asking:
         return then(
             self.base.decide(replace(facts, constraints=(*facts.constraints, self))),
-            lambda made: replace(made, router=self.label, snapshot=made.snapshot or self._snapshot),
+            lambda made: replace(made, router=self._label, snapshot=made.snapshot or self._snapshot),
         )
 
     def verdicts(self, facts: RoutingFacts, model: ModelFacts, cost_usd: float | None) -> list[Verdict]:
