@@ -129,7 +129,7 @@ class Candidate:
         return all(verdict.passed for verdict in self.verdicts)
 
     def with_probability(self, probability: float) -> Candidate:
-        """The same candidate, chosen so probably: what `replace` does at three times the price."""
+        """The same candidate, chosen so probably. Built outright, as each decision does so for each candidate."""
         return Candidate(self.model, self.verdicts, self.score, probability, self.expected_cost_usd)
 
 

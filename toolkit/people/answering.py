@@ -27,6 +27,7 @@ class Answering:
         self,
         workflow: Workflow,
         fleet: Fleet,
+        *,
         recorder: Recorder,
         redactor: Redactor,
         run: Run,

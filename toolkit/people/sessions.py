@@ -110,7 +110,7 @@ class Session:
                 run = replace(run, settings={**run.settings, "budget": repr(budgets)})
                 reconciling.opened(journal, budgets, run_id=run.id, continued=True)
             journal.write(*(entries.price_entry(*listed, noted_at=now()) for listed in fleet.prices.entries()))
-            asking = Answering(workflow, fleet, Recorder(journal), redactor, run, budgets)
+            asking = Answering(workflow, fleet, recorder=Recorder(journal), redactor=redactor, run=run, budgets=budgets)
             return cls(recorded, journal, asking, when_busy=when_busy, patience_seconds=patience_seconds)
         except BaseException:
             journal.close()
