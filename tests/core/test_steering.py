@@ -67,7 +67,7 @@ def is_quiet(model: Model) -> bool:
 
 
 def test_while_a_run_is_paused_nothing_is_asked_and_then_everything_is_once(tmp_path: Path) -> None:
-    model = Model()
+    model = Model(slow(0.05))
     run = started(tmp_path, model, rows=300)
     eventually(lambda: model.calls > 20)
     run.pause()
@@ -163,7 +163,7 @@ def test_a_paused_budget_holds_nothing_back_for_what_was_not_sent(tmp_path: Path
 
 
 def test_a_paused_run_can_be_cancelled_and_resumed(tmp_path: Path) -> None:
-    model = Model()
+    model = Model(slow(0.05))
     run = started(tmp_path, model, rows=400)
     eventually(lambda: model.calls > 20)
     run.pause()
@@ -197,7 +197,7 @@ def test_a_run_that_nobody_works_on_cannot_be_paused(tmp_path: Path) -> None:
 
 
 def test_who_comes_to_a_paused_run_waits_with_the_others(tmp_path: Path) -> None:
-    first, second = Model(), Model()
+    first, second = Model(slow(0.02)), Model(slow(0.02))
     run = started(tmp_path, first, rows=600)
     run.pause()
     assert is_quiet(first)
