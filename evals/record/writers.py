@@ -14,7 +14,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -34,6 +34,7 @@ HERE = Path(__file__).parent
 WINDOWS = 6
 PAUSE_SECONDS = 0.2
 PATIENCE_SECONDS = 120.0
+FIRST_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -146,71 +147,111 @@ def probe(pipe: Connection, home: Path, *, enough: Event) -> None:
 
 
 # ------------------------------------------------------------------------------------------------- one situation
-def measure(situation: Situation, *, seconds: float, rate: float, writers: int, home: Path) -> Outcome:
-    """Run that situation in an empty home."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    enough, let_go, go_on = context.Event(), context.Event(), context.Event()
-    processes: list[Any] = []
+class Crowd:
+    """Processes of one situation and the signals that they wait for; leaving it ends them all."""
 
-    def start(target: Any, *arguments: Any, **named: Any) -> tuple[Connection, int]:
-        ours, theirs = context.Pipe()
-        process = context.Process(target=target, args=(theirs, *arguments), kwargs=named)
-        process.start()
-        theirs.close()
-        processes.append(process)
-        return ours, process.pid or 0
+    def __init__(self) -> None:
+        self._context = get_context("forkserver")
+        self._context.set_forkserver_preload(PRELOADED)
+        self.enough, self.let_go, self.go_on = (self._context.Event() for _ in range(3))
+        self._processes: list[Any] = []
 
-    with Journal.open(home) as journal:
-        journal.write(begun("first"), *(entry for row in range(100) for entry in attempt("first", row)))
-    try:
-        keeper, holder = None, 0
-        if not situation.in_a_writer:
-            keeper, holder = start(hold, home / "history.duckdb", read_only=situation.read_only, let_go=let_go)
-            _received(keeper)
-        pipes, rows = [], int(rate * seconds)
-        for number in range(writers):
-            holds = situation.in_a_writer and number == 0
-            signals = {"let_go": let_go, "go_on": go_on}
-            pipe, pid = start(record, home, f"run-{number}", rate=rate, rows=rows, holds=holds, **signals)
-            _received(pipe)
-            keeper, holder = keeper or pipe, holder or pid
-            pipes.append(pipe)
-        prober, _ = start(probe, home, enough=enough)
-        for pipe in pipes:
-            pipe.send("go")
-        told = [_received(pipe, patience=seconds * 5 + PATIENCE_SECONDS) for pipe in pipes]
-        seen_at_last = _count(home)
-        aside = facts(home).segments
-        time.sleep(2 * PAUSE_SECONDS)
-        enough.set()
-        seen, note = _received(prober)
-        by, catch_up = _caught_up(home, situation, let_go=let_go, go_on=go_on, writers=pipes, holder=keeper)
-    finally:
-        for signal in (enough, let_go, go_on):
+    def __enter__(self) -> Crowd:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signal in (self.enough, self.let_go, self.go_on):
             signal.set()
-        for process in processes:
+        for process in self._processes:
             process.join(30)
             if process.is_alive():
                 process.kill()
+
+    def start(self, target: Callable[..., None], *arguments: Any, **named: Any) -> tuple[Connection, int]:
+        """A process that runs `target`: a pipe to it, and its id."""
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=target, args=(theirs, *arguments), kwargs=named)
+        process.start()
+        theirs.close()
+        self._processes.append(process)
+        return ours, process.pid or 0
+
+    def start_recorder(self, home: Path, number: int, *, rate: float, rows: int, holds: bool) -> tuple[Connection, int]:
+        signals = {"let_go": self.let_go, "go_on": self.go_on}
+        found = self.start(record, home, f"run-{number}", rate=rate, rows=rows, holds=holds, **signals)
+        _received(found[0])
+        return found
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was seen: by each writer (seconds, acknowledgements), by the prober, and of the file as it was held."""
+
+    told: Sequence[tuple[float, Sequence[tuple[int, float]]]]
+    seen: Sequence[tuple[float, float, dict[str, tuple[int, int]]]]
+    note: str
+    seen_at_last: int
+    segments: int
+    caught_up: tuple[str, float]
+
+
+def measure(situation: Situation, *, seconds: float, rate: float, writers: int, home: Path) -> Outcome:
+    """Run that situation in an empty home, of which the first rows are in the file before anybody holds it."""
+    with Journal.open(home) as journal:
+        journal.write(begun("first"), *(entry for row in range(FIRST_ROWS) for entry in attempt("first", row)))
+    rows = int(rate * seconds)
+    watched = _watched(situation, seconds=seconds, rate=rate, writers=writers, home=home)
+    return _outcome(situation, watched, rows=rows, writers=writers, home=home)
+
+
+def _watched(situation: Situation, *, seconds: float, rate: float, writers: int, home: Path) -> Watched:
+    with Crowd() as crowd:
+        keeper, holder = None, 0
+        if not situation.in_a_writer:
+            path = home / "history.duckdb"
+            keeper, holder = crowd.start(hold, path, read_only=situation.read_only, let_go=crowd.let_go)
+            _received(keeper)
+        pipes = []
+        for number in range(writers):
+            holds = situation.in_a_writer and number == 0
+            pipe, pid = crowd.start_recorder(home, number, rate=rate, rows=int(rate * seconds), holds=holds)
+            keeper, holder = keeper or pipe, holder or pid
+            pipes.append(pipe)
+        prober, _ = crowd.start(probe, home, enough=crowd.enough)
+        for pipe in pipes:
+            pipe.send("go")
+        told = [_received(pipe, patience=seconds * 5 + PATIENCE_SECONDS) for pipe in pipes]
+        seen_at_last, segments = _count(home), facts(home).segments
+        time.sleep(2 * PAUSE_SECONDS)
+        crowd.enough.set()
+        seen, note = _received(prober)
+        caught_up = _caught_up(home, situation, crowd, writers=pipes, holder=keeper)
+    return Watched(
+        told, seen, note.replace(f"process {holder} ", "process <holder> "), seen_at_last, segments, caught_up
+    )
+
+
+def _outcome(situation: Situation, watched: Watched, *, rows: int, writers: int, home: Path) -> Outcome:
+    """Counts what was promised against what was seen and what is in the file."""
     in_file, ids, texts = _in_file(home)
-    lags = sorted(_lags([acknowledged for _, acknowledged in told], seen))
-    queries = [end - began for began, end, _ in seen]
-    wanted = writers * rows + (100 if situation.read_only else 0)
+    first_seen = FIRST_ROWS if situation.read_only else 0
+    counts = [count for *_, found in watched.seen for count in found.values()]
+    unseen = max(0, writers * rows + first_seen - watched.seen_at_last) + sum(
+        max(0, due - seen) for seen, due in counts
+    )
+    lags = sorted(_lags([acknowledged for _, acknowledged in watched.told], watched.seen))
+    queries = [end - began for began, end, _ in watched.seen]
+    by, catch_up = watched.caught_up
     return Outcome(
         situation=situation.name,
         writers=writers,
-        seconds=round(max(took for took, _ in told), 1),
+        seconds=round(max(took for took, _ in watched.told), 1),
         rows=writers * rows,
-        rows_per_second=round(sum(rows / took for took, _ in told)),
-        seen_while_held=seen_at_last - (100 if situation.read_only else 0),
-        in_the_file=in_file - 100,
-        lost=writers * rows
-        + 100
-        - ids
-        + max(0, wanted - seen_at_last)
-        + sum(max(0, due - rows) for *_, found in seen for rows, due in found.values()),
-        doubled=in_file - ids + sum(max(0, rows - due) for *_, found in seen for rows, due in found.values()),
+        rows_per_second=round(sum(rows / took for took, _ in watched.told)),
+        seen_while_held=watched.seen_at_last - first_seen,
+        in_the_file=in_file - FIRST_ROWS,
+        lost=writers * rows + FIRST_ROWS - ids + unseen,
+        doubled=in_file - ids + sum(max(0, seen - due) for seen, due in counts),
         without_text=in_file - texts,
         queries=len(queries),
         lag_p50_seconds=_quantile(lags, 0.5),
@@ -218,35 +259,29 @@ def measure(situation: Situation, *, seconds: float, rate: float, writers: int, 
         lag_worst_seconds=_quantile(lags, 1.0),
         query_seconds=tuple(round(statistics.median(part), 3) for part in _parts(queries)),
         slowest_query_seconds=round(max(queries), 3),
-        segments=aside,
+        segments=watched.segments,
         catch_up_by=by,
         catch_up_seconds=round(catch_up, 1),
-        note=note.replace(f"process {holder} ", "process <holder> "),
+        note=watched.note,
     )
 
 
 def _caught_up(
-    home: Path,
-    situation: Situation,
-    *,
-    let_go: Event,
-    go_on: Event,
-    writers: Sequence[Connection],
-    holder: Connection | None,
+    home: Path, situation: Situation, crowd: Crowd, *, writers: Sequence[Connection], holder: Connection | None
 ) -> tuple[str, float]:
     """Let go of the file; by whom and in what time it catches up."""
     if situation.read_only:
         started = time.monotonic()
-        let_go.set()
+        crowd.let_go.set()
         while not _is_merged(home):
             if time.monotonic() - started > PATIENCE_SECONDS:
                 raise RuntimeError(f"the history did not catch up: {facts(home)}")
             time.sleep(0.1)
         return "a batch that goes on", time.monotonic() - started
-    go_on.set()
+    crowd.go_on.set()
     for pipe in writers:
         _received(pipe)  # the batches have ended while the file was held
-    let_go.set()
+    crowd.let_go.set()
     assert holder is not None
     _received(holder)
     started = time.monotonic()

@@ -10,19 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from evals.routing.reporting import Report, report
 from evals.routing.suite import Suite, load
-from evals.routing.telling import INTRO, told
+from evals.routing.telling import INTRO, of_machine, told
 from toolkit.errors import ToolkitError
 
 FOLDER = Path(__file__).parent
@@ -68,7 +66,7 @@ def main() -> int:
 
 
 def write(reports: list[Report], suite: Suite) -> None:
-    machine = _machine()
+    machine = of_machine()
     texts = [INTRO, *(told(each) for each in reports), machine]
     (FOLDER / "results.md").write_text("\n".join(texts) + "\n", encoding="utf-8")
     everything: dict[str, Any] = {
@@ -76,12 +74,6 @@ def write(reports: list[Report], suite: Suite) -> None:
     }  # fmt: skip
     text = json.dumps(everything, indent=2, ensure_ascii=False) + "\n"
     (FOLDER / "results.json").write_text(text, encoding="utf-8")
-
-
-def _machine() -> str:
-    names = ("scikit-learn", "numpy", "scipy", "duckdb")
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
-    return f"Python {platform.python_version()}, {versions}; {platform.machine()}, {os.cpu_count()} cores."
 
 
 if __name__ == "__main__":

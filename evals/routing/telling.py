@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from evals.routing.judging import OURS, Line
 from evals.routing.reporting import Report, Verdict
@@ -113,3 +116,10 @@ def _number(value: float) -> str:
 
 def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.0f} %"
+
+
+def of_machine() -> str:
+    """Versions and machine that figures are of."""
+    names = ("scikit-learn", "numpy", "scipy", "duckdb")
+    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    return f"Python {platform.python_version()}, {versions}; {platform.machine()}, {os.cpu_count()} cores."

@@ -8,13 +8,16 @@ import sys
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
 from evals.routing.__main__ import SUITE
+from evals.routing.cuts import APART, closed, recut
 from evals.routing.suite import Demand, Pool, Suite, load
 from tests.routing.routing_samples import pool
 from toolkit.errors import RunError
 from toolkit.evaluation.outcomes import Outcomes
+from toolkit.routing.frontier import Floats
 
 GIVEN = """
 replicates = 10
@@ -86,6 +89,28 @@ def test_the_command_passes_where_demands_are_met_and_fails_where_one_is_missed(
     assert good.returncode == 0 and "All required demands are met" in good.stdout, good.stderr
     bad = command(tmp_path, GIVEN.replace("-0.02", "0.9"))
     assert bad.returncode == 1 and "MISSED, and required:\nmade: ours: over zero, lower end at least 0.9" in bad.stdout
+
+
+def test_a_new_cut_leaves_the_fold_apart_and_keeps_equal_texts_together() -> None:
+    given = pool(120)
+    twice = given.take(np.repeat(np.arange(120), 2))
+    first, second = recut(twice, 0), recut(twice, 1)
+    assert set(first.query_ids) == {q for q, fold in zip(given.query_ids, given.fold, strict=True) if fold != APART}
+    assert len(set(zip(first.queries, first.fold.tolist(), strict=True))) == len(set(first.queries))
+    assert sorted(set(first.fold.tolist())) == [0, 1, 2, 3] and (first.fold != second.fold).any()
+
+
+def test_the_gap_of_a_cut_is_that_of_rows_which_the_router_had_not_seen() -> None:
+    given = recut(pool(200, signal=0.0), 0)
+
+    def by_heart(train: Outcomes, test: Outcomes) -> tuple[Floats, Floats]:
+        """Knows what it was shown, and nothing else."""
+        known = dict(zip(train.queries, train.score, strict=True))
+        mean = train.score.mean(axis=0)
+        cost = np.tile(train.cost.mean(axis=0), (len(test), 1))
+        return np.array([known.get(query, mean) for query in test.queries]), cost
+
+    assert abs(closed(given, by_heart)) < 0.05
 
 
 def test_a_pool_that_is_not_there_is_told_without_a_traceback(tmp_path: Path) -> None:

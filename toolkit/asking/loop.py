@@ -119,11 +119,14 @@ class Asker:
         while (asked := self._asking.get(key)) is not None:
             await asyncio.wait([asked])
             if not asked.cancelled() and (answer := asked.result()).status == "answered":
-                return self._reused(answer, place)
+                return self._graded_anew(self._reused(answer, place), question)
         asked = self._asking[key] = asyncio.get_running_loop().create_future()
         try:
-            known = await self.recalled(key, place) or await self._parked(key, place)
-            settled = known or await self._settle(question, key, body)
+            known = await self.recalled(key, place)
+            if known is not None:
+                settled = self._graded_anew(known, question)
+            else:
+                settled = await self._parked(key, place) or await self._settle(question, key, body)
             asked.set_result(settled)
             return settled
         except BaseException:
@@ -192,6 +195,12 @@ class Asker:
         )
         self.recorder.answer(again)
         return again
+
+    def _graded_anew(self, answer: Answer, question: Question) -> Answer:
+        """The same: an answer taken from elsewhere may be right there and wrong here, where the truth is another."""
+        if answer.reused_from is not None:
+            self._marker.graded_anew(answer, question)
+        return answer
 
     # ------------------------------------------------------------------------------------------------------ the loop
     async def _settle(self, question: Question, key: str, body: bytes) -> Answer:

@@ -15,11 +15,11 @@ from toolkit.asking.asides import GRADE, Replying, aside, driven
 from toolkit.asking.questions import Plan, Question
 from toolkit.errors import CallError, OverBudget, ToolkitError
 from toolkit.grading import Case, Grader
-from toolkit.grading.grader import ungraded
+from toolkit.grading.grader import graded, ungraded
 from toolkit.ledger.recording import Recorder
 from toolkit.policies import Repair, Retry
 from toolkit.prompts.outputs import Output
-from toolkit.records import Attempt, Grade, Reply, Request
+from toolkit.records import Answer, Attempt, Grade, Reply, Request
 from toolkit.redaction import Redactor
 from toolkit.routing.router import RoutingFacts
 from toolkit.routing.simple import Fixed
@@ -63,6 +63,24 @@ class Marker:
                 self._recorder.grade(grade, question.place, attempt, asked=ids)
                 attempt = replace(attempt, grades=(*attempt.grades, grade))
         return attempt, tuple(paid)
+
+    def graded_anew(self, answer: Answer, question: Question) -> None:
+        """Put on record what graders say that ask nobody, of an answer that was taken from another row or run.
+
+        Whoever asks a model to grade it has done so where the answer was given; it is not paid twice.
+        """
+        case = Case(answer.value, question.fields, question.inputs, question.request)
+        for grader in question.plan.graders:
+            if grader.names():
+                continue
+            try:
+                grade = graded(grader, case)
+            except ToolkitError:
+                raise
+            except Exception as bug:
+                grade = ungraded(grader, f"grading raised {type(bug).__name__}: {bug}")
+            if grade is not None:
+                self._recorder.grade_of_answer(self._redactor.grade(grade), answer)
 
     async def _grade(
         self, grader: Grader, case: Case, reply: Callable[[str, Request], Awaitable[Reply]], until: float | None

@@ -14,6 +14,7 @@ from toolkit.errors import RunError
 from toolkit.evaluation.agreement import Agreement, agreement, by_segment
 from toolkit.evaluation.estimates import Estimate, Refusal
 from toolkit.evaluation.prediction_powered import corrected_mean
+from toolkit.evaluation.reading import path_of
 from toolkit.grading.judges import Judge
 from toolkit.ledger import History
 from toolkit.ledger.views import judgements
@@ -51,8 +52,7 @@ def calibrated(
     """
     label = judge if isinstance(judge, str) else repr(judge)
     about = {"judge": label, "step": step, "runs": list(runs), "people": people, "truth": truth}
-    field = None if segment is None else f'$."{segment}"'
-    found = history.sql(judgements.SIDE_BY_SIDE, {**about, "segment": field}).rows
+    found = history.sql(judgements.SIDE_BY_SIDE, {**about, "segment": path_of(segment)}).rows
     if not found:
         raise RunError(f"the record has no grades by {label!r} at step {step!r}; judge a run first: judge_run(…)")
     given = [judged for _, _, _, judged, _, _ in found]

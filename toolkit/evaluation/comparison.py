@@ -17,7 +17,7 @@ import numpy as np
 from toolkit.errors import RunError
 from toolkit.evaluation.changes import changed_rows
 from toolkit.evaluation.differences import ALL, Compared, differences_of, told, with_correction
-from toolkit.evaluation.estimates import Refusal
+from toolkit.evaluation.estimates import Refusal, checked_level
 from toolkit.evaluation.exchange import Choice, Exchange, choice_of, prices_between, valued
 from toolkit.evaluation.frontiers import Point, drawn_means, points_of
 from toolkit.evaluation.pairs import Difference
@@ -160,8 +160,7 @@ def compared(
     """
     if margin is not None and not margin >= 0:
         raise ValueError(f"the margin is a number from 0 up, not {margin}")
-    if not 0 < level < 1:
-        raise ValueError(f"the level lies between 0 and 1, not {level}")
+    checked_level(level)
     differences = with_correction(list(differences_of(scored, measures, level)))
     known = [m for m in measures if scored.table(m) is not None]
     drawn = drawn_means(scored, known, replicates, seed)

@@ -18,9 +18,9 @@ from scipy import stats
 from toolkit.errors import RunError
 from toolkit.evaluation.comparing import names_of, record_of
 from toolkit.evaluation.decisions import Decided, decided
-from toolkit.evaluation.estimates import Estimate, Refusal
+from toolkit.evaluation.estimates import Estimate, Refusal, checked_level
 from toolkit.evaluation.offpolicy import Floats, Logged, Method, difference, estimate
-from toolkit.evaluation.reading import grader_named, runs_named
+from toolkit.evaluation.reading import DIFFERENT_GRADERS, grader_named, runs_named
 from toolkit.evaluation.supposing import Measure, Supposed, Supposition
 from toolkit.fleet import Fleet
 from toolkit.routing.router import Router
@@ -57,6 +57,9 @@ def counterfactual(
     """
     history, given = record_of(recorded)
     methods = (method,) if isinstance(method, str) else tuple(method)
+    checked_level(level)
+    if not methods:
+        raise RunError(f"name a method; there are {', '.join(METHODS)}")
     if unknown := [each for each in methods if each not in METHODS]:
         raise RunError(f"there is no method {unknown[0]!r}; there are {', '.join(METHODS)}")
     if workflow is not None:
@@ -100,6 +103,8 @@ def notes_on(found: Decided) -> tuple[str, ...]:
         notes.append(f"{ungraded:,} of {found.n:,} decisions of {found.step} have no graded answer, and are left out")
     if found.failures:
         notes.append(f"{found.failures:,} answers of {found.step} failed, and count as graded so, truth or no truth")
+    if found.clusters is not None and (rows := len(np.unique(found.clusters))) < found.n:
+        notes.append(f"the {found.n:,} decisions of {found.step} are in {rows:,} groups that belong together")
     if estimated := sum(not each.exact for each in found.decisions):
         notes.append(f"the probabilities of {estimated:,} decisions of {found.step} are estimated by Monte Carlo")
     return tuple(notes)
@@ -117,6 +122,8 @@ def aimed(found: Decided, router: Router) -> tuple[Floats, Floats]:
 def reward_fault(found: Decided, reward: Floats, measure: Measure) -> str | None:
     """Why the rewards that are known would not speak for all, or say nothing."""
     known = np.isfinite(reward)
+    if measure == "quality" and not found.judged_by_same:
+        return DIFFERENT_GRADERS
     if not known.any():
         return "no answer has a grade" if measure == "quality" else "no cost is known; give the prices of the models"
     if measure == "cost" and not known.all():

@@ -15,6 +15,7 @@ import orjson
 from numpy.typing import NDArray
 
 from toolkit.errors import RunError
+from toolkit.evaluation.reading import judged_by_same, path_of
 from toolkit.evaluation.requests import bodies, request_of
 from toolkit.fleet import Fleet
 from toolkit.ledger import History
@@ -52,7 +53,8 @@ class Recorded:
 class Decided:
     """n decisions of one step. `reward` (n,) is NaN where the answer has no grade, `cost` (n,) where it is unknown.
 
-    `probabilities` (n, k) are those on record, for the k `models` that any decision could choose.
+    `probabilities` (n, k) are those on record, for the k `models` that any decision could choose. Decisions about the
+    same row belong together, in whichever run. `judged_by_same` tells whether the same graders judged all answers.
     """
 
     step: str
@@ -63,6 +65,7 @@ class Decided:
     reward: Floats
     cost: Floats
     clusters: NDArray[np.int64] | None
+    judged_by_same: bool = True
     failures: int = 0
     persons: frozenset[str] = frozenset()
     fleet: Fleet | None = field(default=None, repr=False)
@@ -160,15 +163,14 @@ def decided(
     fleet: Fleet | None = None,
 ) -> Decided:
     """The decisions of a step in these runs. Raises RunError where there are none."""
-    path = None if cluster is None else f'$."{cluster}"'
-    params = {"step": step, "runs": list(runs), "grader": grader, "failed": failed, "cluster": path}
+    params = {"step": step, "runs": list(runs), "grader": grader, "failed": failed, "cluster": path_of(cluster)}
     rows = history.sql(evaluations.DECIDED, params).rows
     if not rows:
         raise RunError(f"no decision of step {step!r} is on record in these runs: it has no router, or was not reached")
     _check_one(step, {(row[1], row[3]) for row in rows})
     whole = bodies(history)
     texts: dict[str, Request | None] = {}
-    decisions, reward, cost, clusters = [], [], [], []
+    decisions, reward, cost, clusters, graders = [], [], [], [], []
     for row in rows:
         id_, run_id, row_id, name, turn, repeat, choice, candidates, kind, router, seed, body, fields = row[:13]
         if body is not None and body not in texts:
@@ -179,26 +181,29 @@ def decided(
                 kind != "monte_carlo", router, int(seed or 0), texts.get(body), orjson.loads(fields or "{}"),
             )
         )  # fmt: skip
-        quality, _, cost_usd, _, group = row[13:]
+        quality, judged_by, _, cost_usd, _, group = row[13:]
         reward.append(np.nan if quality is None else quality)
         cost.append(np.nan if cost_usd is None else cost_usd)
         clusters.append(group)
+        graders.append(judged_by or 0)
     models = tuple(dict.fromkeys(c["model"] for each in decisions for c in each.candidates))
     place = {model: n for n, model in enumerate(models)}
     probabilities = np.zeros((len(decisions), len(models)))
     for n, each in enumerate(decisions):
         for candidate in each.candidates:
             probabilities[n, place[candidate["model"]]] = candidate.get("probability") or 0.0
+    rewards = np.array(reward, dtype=np.float64)
     return Decided(
         step,
         tuple(decisions),
         models,
         np.array([place[each.choice] for each in decisions], dtype=np.int64),
         probabilities,
-        np.array(reward, dtype=np.float64),
+        rewards,
         np.array(cost, dtype=np.float64),
         _codes(clusters, decisions) if cluster is not None or _repeated(decisions) else None,
-        failures=sum(row[14] == "failed" for row in rows),
+        judged_by_same=judged_by_same(rewards, np.array(graders, dtype=np.uint64)),
+        failures=sum(row[15] == "failed" for row in rows),
         persons=frozenset(history.sql(evaluations.PERSONS).column("person")),
         fleet=fleet,
     )
@@ -213,14 +218,18 @@ def _check_one(step: str, named: set[tuple[str, str]]) -> None:
 
 def _repeated(decisions: Sequence[Recorded]) -> bool:
     """Whether a row has several decisions, which then belong together."""
-    return len({(each.run_id, each.row_id) for each in decisions}) < len(decisions)
+    return len({_row(each) for each in decisions}) < len(decisions)
 
 
 def _codes(groups: Sequence[str | None], decisions: Sequence[Recorded]) -> NDArray[np.int64]:
     """(n,) a number per value of the field; per row where there is none."""
-    codes: dict[tuple[str, ...], int] = {}
+    codes: dict[object, int] = {}
     keys = [
-        ("row", each.run_id, each.row_id) if group is None else ("group", group)
-        for group, each in zip(groups, decisions, strict=True)
+        ("group", group) if group is not None else _row(each) for group, each in zip(groups, decisions, strict=True)
     ]
     return np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.int64)
+
+
+def _row(decision: Recorded) -> tuple[str, str, bytes]:
+    """What tells a row from others: its id and what it says, so that it is the same one in several runs."""
+    return ("row", decision.row_id, orjson.dumps(decision.fields, option=orjson.OPT_SORT_KEYS))

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import orjson
@@ -37,7 +37,8 @@ FEWEST_DAYS = 10
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """A series: `days` (T,), `values` (T,) or shares (T, k) of the `parts`, and how many `rows` made each."""
+    """A series: `days` (T,), `values` (T,) or shares (T, k) of the `parts`, and how many `rows` made each. `fault` says
+    why it cannot be watched, whatever is there of it."""
 
     name: str
     unit: str
@@ -45,6 +46,7 @@ class Signal:
     values: Floats = field(repr=False)
     rows: tuple[int, ...] = field(repr=False)
     parts: tuple[str, ...] = ()
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,15 +140,19 @@ def drift(
     `quality` is a grader (without it: the lowest grade), `every` is "week" where days of the week differ, `record` puts
     a drop in quality on record as the event `toolkit.quality.dropped`. Raises RunError where the step is not there.
     """
+    if every not in (known := get_args(Every)):
+        raise RunError(f"every is {' or '.join(map(repr, known))}, not {every!r}")
+    if not 0 < rate < 1:
+        raise RunError(f"the rate of false alarms lies between 0 and 1, as 0.05 does, not {rate}")
     history, _ = record_of(recorded)
     signals = [*_of_step(history, step, quality), *(_of_inputs(history, step) if inputs else ())]
     watched = [_by_week(each) for each in signals] if every == "week" else signals
-    able = [each for each in watched if len(each.days) >= FEWEST_DAYS]
+    able = [each for each in watched if len(each.days) >= FEWEST_DAYS and not each.fault]
     periods = DAYS_A_YEAR if every == "day" else 53
     found = []
     for signal in watched:
         if signal not in able:
-            found.append(Drifted(signal, (), _too_few(signal, every)))
+            found.append(Drifted(signal, (), signal.fault or _too_few(signal, every)))
             continue
         detector = Detector(rate / len(able), periods, seed=_seed(signal.name))
         found.append(Drifted(signal, detector.changes(signal.values)))
@@ -195,16 +201,29 @@ def _of_step(history: History, step: str, quality: str | None) -> list[Signal]:
         if fault:
             raise RunError(fault)
         graded = list(history.sql(asked.DAILY_GRADES, {"step": step, "grader": grader}).rows)
+    fault = _judged_by_others(history, step) if quality is None else ""
     mix: dict[date, dict[str, int]] = {}
     for day, model, count in history.sql(asked.DAILY_MIX, {"step": step}):
         mix.setdefault(day, {})[model] = count
     return [
-        _series("quality", "0 to 1", graded),
+        replace(_series("quality", "0 to 1", graded), fault=fault),
         _series("cost", "USD an answer", [(d, None if unknown else cost, n) for d, n, _, _, cost, unknown, *_ in days]),
         _series("seconds", "s an answer", [(d, seconds, n) for d, n, _, _, _, _, seconds, _ in days]),
         _series("failures", "share", [(day[0], day[-1], day[1]) for day in days]),
         _shares("routing mix", mix),
     ]
+
+
+def _judged_by_others(history: History, step: str) -> str:
+    """Since when other graders judge than before: the lowest of more grades is lower, though nothing is worse."""
+    before: tuple[str, ...] | None = None
+    for day, graders in history.sql(asked.DAILY_GRADERS, {"step": step}):
+        if before is not None and tuple(graders) != before:
+            return (
+                f"from {day} on answers are judged by other graders; name one of them, by its whole label, as quality"
+            )
+        before = tuple(graders)
+    return ""
 
 
 def _of_inputs(history: History, step: str) -> list[Signal]:
@@ -257,7 +276,7 @@ def _by_week(signal: Signal) -> Signal:
     values = [np.average(signal.values[at], axis=0, weights=rows[at]) for at in weeks.values()]
     stacked = np.array(values, dtype=np.float64) if values else signal.values
     totals = tuple(int(rows[at].sum()) for at in weeks.values())
-    return Signal(signal.name, signal.unit, tuple(weeks), stacked, totals, signal.parts)
+    return replace(signal, days=tuple(weeks), values=stacked, rows=totals)
 
 
 # -------------------------------------------------------------------------------------------------------------- words

@@ -44,3 +44,10 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"no estimate by {self.method}: {self.reason}"
+
+
+def checked_level(level: float) -> float:
+    """The level. Raises ValueError where it is none."""
+    if not 0 < level < 1:
+        raise ValueError(f"the level lies between 0 and 1, as 0.95 does, not {level}")
+    return level

@@ -5,10 +5,12 @@ suite ─▶ a run of it (or one on record) ─▶ grades ─▶ targets; the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from toolkit.asking.settings import DEFAULT_HOME
 from toolkit.evaluation.comparison import Comparison, compared
@@ -16,7 +18,7 @@ from toolkit.evaluation.estimates import Refusal
 from toolkit.evaluation.judge_checks import held_against
 from toolkit.evaluation.pairs import Difference, verdict
 from toolkit.evaluation.quality import grade_run
-from toolkit.evaluation.reading import runs_named, scored_runs
+from toolkit.evaluation.reading import columns_of, runs_named, scored_runs
 from toolkit.evaluation.suites import Check, Suite, load_suite
 from toolkit.fleet import Fleet
 from toolkit.ledger import History
@@ -100,32 +102,45 @@ def _targets(suite: Suite, history: History, run: str) -> Iterator[Judged]:
     for check in suite.checks:
         if check.least is None:
             continue
-        mean, n = _mean(history, run, check)
-        if mean is None:
-            yield Judged(check.name, "failed", "no answer was graded")
-            continue
-        told = f"{mean:.3f} over {n:,} rows, at least {check.least:g} is wanted"
-        yield Judged(check.name, "passed" if mean >= check.least else "failed", told)
-    ((rows, failed, cost, unpriced),) = history.sql(evaluations.RUN_AS_A_WHOLE, {"run": run}).rows
+        yield _target(check, check.least, _scores(history, run, step=check.step, grader=repr(check.grader)))
+    ((rows, failed),) = history.sql(evaluations.RUN_AS_A_WHOLE, {"run": run}).rows
     limits = suite.limits
     if limits.failed is not None:
         share = failed / rows if rows else 1.0
         told = f"{failed:,} of {rows:,} rows failed, at most {100 * limits.failed:g} % may"
         yield Judged("failed rows", "passed" if share <= limits.failed else "failed", told)
     if limits.cost_usd is not None:
-        if unpriced or cost is None:
-            yield Judged(
-                "cost", "failed", f"the cost of {unpriced:,} answers is unknown; give the prices of the models"
-            )
-        else:
-            told = f"{cost / max(rows, 1):.6f} USD a row, at most {limits.cost_usd:g} is wanted"
-            yield Judged("cost", "passed" if cost <= limits.cost_usd * rows else "failed", told)
+        yield _costs(limits.cost_usd, _scores(history, run)["cost_usd"], rows=rows)
 
 
-def _mean(history: History, run: str, check: Check) -> tuple[float | None, int]:
-    params = {"run": run, "step": check.step, "grader": repr(check.grader)}
-    ((mean, n),) = history.sql(evaluations.MEAN_GRADE, params).rows
-    return mean, n
+def _target(check: Check, least: float, scores: Mapping[str, Any]) -> Judged:
+    """The mean grade of the answers that stand in the end; one that failed has none, and counts as 0."""
+    quality = np.ma.filled(scores["quality"].astype(np.float64), np.nan)
+    failures = int(np.ma.filled(scores["failed"], False).sum())
+    known = quality[np.isfinite(quality)]
+    if len(known) == failures:
+        return Judged(check.name, "failed", f"no answer was graded{f', and {failures:,} failed' if failures else ''}")
+    more = [f"{failures:,} failed, and count as 0"] if failures else []
+    if ungraded := len(quality) - len(known):
+        more.append(f"{ungraded:,} more have no grade")
+    told = f"{known.mean():.3f} over {len(known):,} rows" + (f" ({'; '.join(more)})" if more else "")
+    ended: Ended = "passed" if known.mean() >= least else "failed"
+    return Judged(check.name, ended, f"{told}, at least {least:g} is wanted")
+
+
+def _costs(most: float, cost: Any, *, rows: int) -> Judged:
+    """What the run's answers cost a row; of a reused one what it cost where it was given."""
+    if unknown := int(np.ma.getmaskarray(cost).sum()):
+        return Judged("cost", "failed", f"the cost of {unknown:,} rows is unknown; give the prices of the models")
+    mean = float(np.ma.filled(cost.astype(np.float64), 0.0).sum()) / max(rows, 1)
+    ended: Ended = "passed" if mean <= most else "failed"
+    return Judged("cost", ended, f"{mean:.6f} USD a row, at most {most:g} is wanted")
+
+
+def _scores(history: History, run: str, *, step: str | None = None, grader: str | None = None) -> dict[str, Any]:
+    """How the rows of the run were answered, as columns."""
+    given = {"runs": [run], "step": step, "grader": grader, "failed": 0.0, "cluster": None, "segment": None}
+    return columns_of(history, evaluations.SCORES, given)
 
 
 # ------------------------------------------------------------------------------------------------------- regressions

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from toolkit.evaluation.estimates import Estimate, Refusal
+from toolkit.evaluation.clusters import alike, too_alike
+from toolkit.evaluation.estimates import Estimate, Refusal, checked_level
 
 Floats = NDArray[np.float64]
 Method = Literal["dm", "ips", "snips", "clipped", "dr"]
@@ -28,6 +29,7 @@ FEWEST_ROWS = 30
 FEWEST_EFFECTIVE = 5.0
 MOST_UNCOVERED = 0.05
 _TINY = 1e-12
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,11 @@ class Logged:
         for name in ("reward", "probabilities"):
             if not np.isfinite(getattr(self, name)).all():
                 raise ValueError(f"{name} holds NaN or infinity; leave those rows out, and say so")
+        low, high = self.bounds
+        if n and max(low - self.reward.min(), self.reward.max() - high) > _ROUNDING * (high - low):
+            raise ValueError(
+                f"rewards go from {self.reward.min():g} to {self.reward.max():g}, beyond bounds {self.bounds}"
+            )
         if n and (self.propensity <= 0).any():
             raise ValueError("a model was served with probability 0: its decision does not belong to this record")
 
@@ -74,11 +81,12 @@ class Logged:
 
 
 def estimate(logged: Logged, target: Floats, method: Method = "dr", *, level: float = 0.95) -> Estimate | Refusal:
-    """The mean reward had models been chosen with the probabilities `target` (n, k).
+    """The mean reward had models been chosen with the probabilities `target` (n, k), with an interval at `level`.
 
     A Refusal where history cannot tell: too few rows, a target that leans on what was never tried, weights that leave
     too little over.
     """
+    checked_level(level)
     if (reason := _unanswerable(logged, target)) is not None:
         return Refusal(method, reason)
     weights = target[np.arange(logged.n), logged.choice] / logged.propensity
@@ -216,7 +224,7 @@ def _interval(method: str, parts: _Parts, logged: Logged, target: Floats, weight
     a cluster are is told by the parts as they came out.
     """
     value = float(parts.values.mean())
-    came_out, n = spread_of_mean(parts.values - value, logged)
+    came_out, n = spread_of_mean(parts.values - value, logged)  # n: rows, or clusters as if of one size
     alike = (
         max(came_out / max(float(parts.values.var()) / logged.n, _TINY), 1.0) if logged.clusters is not None else 1.0
     )
@@ -233,7 +241,7 @@ def _interval(method: str, parts: _Parts, logged: Logged, target: Floats, weight
         low=value - reach,
         high=value + reach,
         standard_error=error,
-        n=n,
+        n=independent(logged),
         effective_n=effective,
         largest_weight=float(np.abs(weights).max() / max(np.abs(weights).sum(), _TINY)),
         uncovered=float((np.abs(target) * (logged.probabilities <= 0)).sum(axis=1).mean()),
@@ -262,14 +270,25 @@ def misses(missed: Floats, logged: Logged, *, share: float) -> Floats:
     return found
 
 
-def spread_of_mean(parts: Floats, logged: Logged) -> tuple[float, int]:
-    """The variance of the mean of centred parts, and how many independent ones there are."""
+def spread_of_mean(parts: Floats, logged: Logged) -> tuple[float, float]:
+    """The variance of the mean of centred parts, and how many independent ones of one size there are.
+
+    Of clusters by leaving each out in turn (CR3, Bell & McCaffrey 2002), and (Σ sizes)² / Σ sizes² of them: a large
+    one draws the mean to itself, so that its own part looks small.
+    """
     n = logged.n
-    if logged.clusters is not None:
-        _, group = np.unique(logged.clusters, return_inverse=True)
-        parts = np.bincount(group, weights=parts).astype(np.float64)
-        n = len(parts)
-    return float((parts**2).sum()) / logged.n**2 * n / max(n - 1, 1), n
+    if logged.clusters is None:
+        return float((parts**2).sum()) / n**2 * n / max(n - 1, 1), float(n)
+    _, group = np.unique(logged.clusters, return_inverse=True)
+    share = np.bincount(group) / n
+    sums = np.bincount(group, weights=parts) / np.maximum(1 - share, _TINY)
+    variance = float((sums**2).sum()) / n**2 * max(len(share) - 1, 1) / len(share)
+    return variance, alike(logged.clusters)
+
+
+def independent(logged: Logged) -> int:
+    """How many rows there are, or clusters of them."""
+    return logged.n if logged.clusters is None else len(np.unique(logged.clusters))
 
 
 def bounded(found: Estimate, bounds: tuple[float, float]) -> Estimate:
@@ -292,6 +311,8 @@ def _unanswerable(logged: Logged, target: Floats) -> str | None:
         raise ValueError("the target's probabilities must be at least 0 and add up to 1 in each row")
     if logged.n < FEWEST_ROWS:
         return f"{logged.n} rows are too few; at least {FEWEST_ROWS} with a known reward are needed"
+    if (reason := too_alike(logged.clusters)) is not None:
+        return reason
     if (logged.propensity >= 1).all() and not np.allclose(target, logged.probabilities):
         return (
             "history's router left nothing to chance, so it cannot tell what others are worth; run it with Explore(…)"

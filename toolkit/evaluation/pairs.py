@@ -1,7 +1,8 @@
 """Two ways of answering the same rows, compared row by row. Pure: scores in, differences with their intervals out.
 
 Sources: the adjusted interval for paired proportions (Agresti & Min 2005), the exact test of McNemar (1947) as a
-binomial test on the pairs that differ, Holm's correction (1979), cluster-robust errors (Liang & Zeger 1986).
+binomial test on the pairs that differ, Holm's correction (1979), cluster-robust errors (Liang & Zeger 1986) by leaving
+each cluster out in turn (CR3, Bell & McCaffrey 2002).
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from toolkit.evaluation.estimates import Refusal
+from toolkit.evaluation.clusters import alike, too_alike
+from toolkit.evaluation.estimates import Refusal, checked_level
 
 Floats = NDArray[np.float64]
 FEWEST_PAIRS = 10
+_ROUNDING = 1e-12
 Verdict = Literal["better", "worse", "no worse", "not told apart"]
 
 
@@ -28,7 +31,8 @@ class Difference:
 
     `n` counts rows, `groups` what is independent (rows, or clusters of them); `p_value` is two-sided and that of an
     exact test where scores are right or wrong; `p_corrected` takes the other comparisons made with it into account.
-    `spread` is the standard deviation of a row's difference, by which `rows_needed` reckons.
+    `spread` is the standard deviation of a row's difference, by which `rows_needed` reckons; `freedom` are the
+    interval's degrees of freedom, of clusters as many as if they were of one size.
     """
 
     value: float
@@ -45,6 +49,7 @@ class Difference:
     centre: float = math.nan
     standard_error: float = math.nan
     widest: float = math.inf
+    freedom: float = math.nan
 
     @property
     def settled(self) -> float:
@@ -55,9 +60,13 @@ class Difference:
         """The interval at another level; the one at its own level where it was not made from an error."""
         if not math.isfinite(self.standard_error):
             return self.low, self.high
-        reach = float(stats.t.ppf(0.5 + level / 2, max(self.groups - 1, 1))) * self.standard_error
+        reach = float(stats.t.ppf(0.5 + level / 2, self._freedom)) * self.standard_error
         low, high = self.centre - reach, self.centre + reach
         return max(min(low, self.value), -self.widest), min(max(high, self.value), self.widest)
+
+    @property
+    def _freedom(self) -> float:
+        return self.freedom if math.isfinite(self.freedom) else float(max(self.groups - 1, 1))
 
     @property
     def at_once(self) -> tuple[float, float]:
@@ -77,6 +86,7 @@ def paired(
 
     `clusters` (n,) name rows that belong together; `bounds` are the least and most that a score can be.
     """
+    checked_level(level)
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(f"scores must be paired row by row: {first.shape} and {second.shape}")
     known = np.isfinite(first) & np.isfinite(second)
@@ -88,13 +98,19 @@ def paired(
     groups = n if clusters is None else len(np.unique(clusters))
     if groups < FEWEST_PAIRS:
         return Refusal("pairs", f"the rows form {groups} clusters; at least {FEWEST_PAIRS} are needed")
+    if (reason := too_alike(clusters)) is not None:
+        return Refusal("pairs", reason)
+    differences = np.where(
+        np.abs(differences) <= _ROUNDING * np.maximum(np.abs(first), np.abs(second)), 0.0, differences
+    )
     widest = bounds[1] - bounds[0]
     error, centre = _error(differences, clusters, groups, reach=widest)
+    freedom = (n if clusters is None else alike(clusters)) - 1.0
     bare = Difference(
         value=float(differences.mean()),
         low=math.nan,
         high=math.nan,
-        p_value=_p_value(first, second, differences, clusters, groups),
+        p_value=_p_value(first, second, differences, clusters, centre=centre, error=error, freedom=freedom),
         n=n,
         groups=groups,
         spread=float(differences.std(ddof=1)),
@@ -103,6 +119,7 @@ def paired(
         centre=centre,
         standard_error=error,
         widest=widest,
+        freedom=freedom,
     )
     low, high = bare.at(level)
     return replace(bare, low=low, high=high)
@@ -189,8 +206,11 @@ def _error(
     if clusters is None and np.isin(differences, (-reach, 0.0, reach)).all():
         farthest = reach
     centred = parts - np.bincount(group) * differences.mean()
-    squares = float((centred**2).sum()) * groups / (groups - 1) + farthest**2
-    return math.sqrt(squares) / (n + more), centre
+    if clusters is None:
+        squares = float((centred**2).sum()) * groups / (groups - 1)
+    else:  # each left out in turn (CR3): a large cluster draws the mean to itself
+        squares = float(((centred / (1 - np.bincount(group) / n)) ** 2).sum()) * (groups - 1) / groups
+    return math.sqrt(squares + farthest**2) / (n + more), centre
 
 
 def _test(first: Floats, second: Floats, clusters: NDArray[np.int64] | None) -> str:
@@ -202,19 +222,18 @@ def _right_or_wrong(first: Floats, second: Floats) -> bool:
 
 
 def _p_value(
-    first: Floats, second: Floats, differences: Floats, clusters: NDArray[np.int64] | None, groups: int
-) -> float:
+    first: Floats, second: Floats, differences: Floats, clusters: NDArray[np.int64] | None, *,
+    centre: float, error: float, freedom: float,
+) -> float:  # fmt: skip
+    """Exact where answers are right or wrong; of clusters by the error of the interval, else by the rows' own."""
     if _test(first, second, clusters) == "McNemar, exact":
         won, lost = int((differences > 0).sum()), int((differences < 0).sum())
         return 1.0 if won + lost == 0 else float(stats.binomtest(won, won + lost).pvalue)
-    parts = differences
-    if clusters is not None:
-        _, group = np.unique(clusters, return_inverse=True)
-        parts = np.bincount(group, weights=differences - differences.mean()).astype(np.float64)
-    error = float(np.sqrt(((parts - parts.mean()) ** 2).sum() * groups / max(groups - 1, 1))) / len(differences)
+    if clusters is None:
+        centre, error = float(differences.mean()), float(differences.std(ddof=1)) / math.sqrt(len(differences))
     if error == 0:
-        return 1.0 if differences.mean() == 0 else 0.0
-    return float(2 * stats.t.sf(abs(float(differences.mean())) / error, groups - 1))
+        return 1.0 if centre == 0 else 0.0
+    return float(2 * stats.t.sf(abs(centre) / error, freedom))
 
 
 def frontier(costs: Sequence[float], qualities: Sequence[float]) -> list[int]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from toolkit.evaluation.estimates import Estimate, Refusal
+from toolkit.evaluation.estimates import Estimate, Refusal, checked_level
 
 Floats = NDArray[np.float64]
 
@@ -38,6 +38,7 @@ def corrected_mean(
     `labels` are NaN where no person spoke; `bounds` are the least and most that a label can be. Refuses on fewer than
     10 labels, labels that are all the same, and rows that the judge has no number for.
     """
+    checked_level(level)
     labels, judged = np.asarray(labels, dtype=np.float64), np.asarray(judged, dtype=np.float64)
     if labels.shape != judged.shape or labels.ndim != 1:
         raise ValueError(f"labels and grades are of the same rows: {labels.shape} and {judged.shape}")
@@ -51,6 +52,7 @@ def labels_alone(
     labels: Floats, *, bounds: tuple[float, float] = (0.0, 1.0), level: float = 0.95
 ) -> Estimate | Refusal:
     """The mean by people's labels and nothing else, for comparison; NaN where no person spoke."""
+    checked_level(level)
     labels = np.asarray(labels, dtype=np.float64)
     if fault := _fault(labels, bounds):
         return Refusal(ALONE, fault)

@@ -15,8 +15,9 @@ import orjson
 from toolkit.errors import WorkflowError
 from toolkit.grading import Case, Grader, graded
 from toolkit.ledger import Entry, History, Journal, grade_entry
+from toolkit.ledger.entries import answer_grade_id
 from toolkit.ledger.views import questions
-from toolkit.records import Grade, Json, Place, content_hash
+from toolkit.records import Json, Place
 from toolkit.runs.run_names import chosen
 
 
@@ -33,9 +34,10 @@ class Graded:
 def grade_run(home: Path | str, run_id: str, checks: Mapping[str, Sequence[Grader]]) -> int:
     """Grade the answered answers of a run and record the grades; how many are new.
 
-    `checks` names steps, each with its graders; a case holds the row's fields and, as inputs, the values of the row's
-    other steps. A grader without a truth to judge by gives no grade. Grading again adds only what is missing. The run's
-    name may be cut short. Raises RunError where there is no such run, WorkflowError where it has no such step.
+    `checks` names steps, each with its graders; a case holds the row's fields and, as inputs, these and the values of
+    the row's other steps. A grader without a truth to judge by gives no grade. Grading again adds only what is missing.
+    The run's name may be cut short. Raises RunError where there is no such run, WorkflowError where it has no such
+    step.
     """
     history = History(home)
     workflows: dict[str, str] = dict(history.sql(questions.WORKFLOWS).rows)
@@ -75,12 +77,8 @@ def _grades(
         if place.row_id not in fields:
             continue
         for grader in by_step.get(place.step, ()):
-            grade = graded(grader, Case(answer.value, fields[place.row_id], values.get(place.row_id, {})))
+            row = fields[place.row_id]
+            grade = graded(grader, Case(answer.value, row, {**row, **values.get(place.row_id, {})}))
             if grade is not None:
-                yield grade_entry(_name(answer, grade), grade, place, attempt_id=answer.attempt_id, model=answer.model)
-
-
-def _name(answer: Graded, grade: Grade) -> str:
-    """The same for the same judgement of the same answer, so that grading again adds nothing."""
-    about = (str(answer.place), answer.place.turn, answer.place.repeat, answer.attempt_id, grade.grader)
-    return content_hash("\x1f".join(map(str, (*about, content_hash(orjson.dumps(answer.value))))).encode())
+                id = answer_grade_id(grade.grader, place, answer.attempt_id, answer.value)
+                yield grade_entry(id, grade, place, attempt_id=answer.attempt_id, model=answer.model)

@@ -19,6 +19,8 @@ from toolkit.ledger.views import evaluations, questions
 from toolkit.runs.run_names import chosen
 
 Floats = NDArray[np.float64]
+MOST_JUDGED_OTHERWISE = 0.05
+DIFFERENT_GRADERS = "answers were judged by different graders; name one of them, by its whole label, as quality"
 
 
 def columns_of(history: History, query: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +40,9 @@ def used(query: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def path_of(field: str | None) -> str | None:
-    """Where a field is within the row's JSON."""
+    """Where a field is within the row's JSON. Raises RunError for a name that no path can hold."""
+    if field is not None and '"' in field:
+        raise RunError(f"a field to group rows by must have no quotation mark in its name, as {field!r} has")
     return None if field is None else f'$."{field}"'
 
 
@@ -98,9 +102,8 @@ def scored_runs(
     differs = np.ma.filled(told["differs"], False).astype(bool)
     for table in tables.values():
         table[differs] = np.nan
-    faults = {} if fault is None else {"quality": fault}
-    if fault is None and quality is None and np.ma.filled(told["graded_differently"], False).any():
-        faults["quality"] = "answers were judged by different graders; name one of them as quality"
+    graders = np.column_stack([np.ma.filled(told[f"graders_{n}"], 0).astype(np.uint64) for n in range(len(runs))])
+    faults = _judged_alike({} if fault is None else {"quality": fault}, graders)
     known, graded = tables["quality"], _graded_by_another(tables["quality"], broke)
     known[broke & ~graded] = np.nan
     clusters = None if cluster is None else _codes(told["cluster"])
@@ -118,6 +121,7 @@ def scored_runs(
         segments=None if segment is None else np.ma.filled(told["segment"], "unknown").astype(object),
         segment=segment or "",
         prints=np.ma.filled(told["given"], 0),
+        graders=graders,
         faults=faults,
         notes=tuple(_notes(told, differs, broke, known, runs=len(runs), failed=failed)),
         origins=tuple(Origin(history.home, run) for run in runs),
@@ -146,6 +150,8 @@ def beside(tables: Sequence[Scored]) -> Scored:
     if differing := int(differs.sum()):
         notes.append(f"{differing:,} rows have one id and different fields in the runs, and are left out")
     quality = of("quality")
+    graders = np.hstack([np.asarray(table.graders)[rows] for table, rows in zip(tables, at, strict=True)])
+    graders[differs] = 0
     return Scored(
         tuple(name for table in tables for name in table.contenders),
         quality,
@@ -155,7 +161,8 @@ def beside(tables: Sequence[Scored]) -> Scored:
         clusters=None if first.clusters is None else first.clusters[rows],
         segments=None if first.segments is None else first.segments[rows],
         segment=first.segment,
-        faults={name: reason for table in tables for name, reason in table.faults.items()},
+        graders=graders,
+        faults=_judged_alike({name: why for table in tables for name, why in table.faults.items()}, graders),
         notes=tuple(notes),
         origins=tuple(origin for table in tables for origin in table.origins),
     )
@@ -176,6 +183,27 @@ def _check_step(history: History, runs: Sequence[str], step: str | None) -> None
         raise RunError(f"these runs have no answers of step {step!r}; they have {known}")
     if several := next((names for names in meant.values() if len(names) > 1), None):
         raise RunError(f"a run has several steps {step!r}: name one of {', '.join(several)}")
+
+
+def judged_by_same(quality: Floats, graders: NDArray[np.uint64]) -> bool:
+    """Whether the same graders judged (n,) answers. A few that others judged, as where a judge could not say, become
+    NaN."""
+    judged, counts = np.unique(graders[graders != 0], return_counts=True)
+    if len(judged) < 2:
+        return True
+    others = (graders != 0) & (graders != judged[counts.argmax()])
+    if others.sum() > MOST_JUDGED_OTHERWISE * counts.sum():
+        return False
+    quality[others] = np.nan
+    return True
+
+
+def _judged_alike(faults: Mapping[str, str], graders: NDArray[np.uint64]) -> dict[str, str]:
+    """The faults, with one more where a row's answers were not judged by the same graders: (n, k), 0 by nobody."""
+    least = np.where(graders == 0, np.iinfo(np.uint64).max, graders).min(axis=1, initial=np.iinfo(np.uint64).max)
+    if "quality" in faults or not ((graders != 0) & (graders != least[:, None])).any():
+        return dict(faults)
+    return {**faults, "quality": DIFFERENT_GRADERS}
 
 
 def _table(told: Mapping[str, Any], name: str, runs: int) -> Floats:

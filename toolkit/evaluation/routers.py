@@ -18,7 +18,7 @@ from toolkit.evaluation.differences import ALL, Compared, with_correction
 from toolkit.evaluation.estimates import Estimate, Refusal
 from toolkit.evaluation.offpolicy import Floats, difference, estimate
 from toolkit.evaluation.pairs import Difference
-from toolkit.evaluation.reading import grader_named
+from toolkit.evaluation.reading import DIFFERENT_GRADERS, grader_named
 from toolkit.evaluation.scored import Scored
 from toolkit.evaluation.supposing import Measure
 from toolkit.fleet import Fleet
@@ -45,7 +45,8 @@ def compared_routers(
     grader, fault = grader_named(history, step, quality)
     found = decided(history, step, runs=runs, grader=grader, cluster=cluster, failed=failed, fleet=fleet)
     targets = {label: aimed(found, router) for label, router in routers.items()}
-    quality_of, cost_of = _table(history, found, step=step, grader=grader)
+    quality_of, cost_of, alike = _table(history, found, step=step, grader=grader)
+    fault = fault or (None if alike else DIFFERENT_GRADERS)
     chosen = np.max([target for target, _ in targets.values()], axis=0)[:, :-1] > 0
     outside = any(float(target[:, -1].max(initial=0.0)) > 0 for target, _ in targets.values())
     if fault is None and not outside and np.isfinite(quality_of[chosen]).all():
@@ -58,14 +59,14 @@ def compared_routers(
 
 
 # ----------------------------------------------------------------------------------------------------------- helpers
-def _table(history: History, found: Decided, *, step: str, grader: str | None) -> tuple[Floats, Floats]:
-    """(n, k) quality and cost of each model's answer to each request, NaN where there is none on record."""
-    answers = {
-        (request_hash, model): (value, None if unpriced else cost)
-        for request_hash, model, value, cost, unpriced in history.sql(
-            evaluations.ANSWERS_BY_MODEL, {"step": step, "grader": grader}
-        )
-    }
+def _table(history: History, found: Decided, *, step: str, grader: str | None) -> tuple[Floats, Floats, bool]:
+    """(n, k) quality and cost of each model's answer to each request, NaN where there is none on record; and whether
+    the same graders judged them."""
+    answers, graders = {}, set()
+    params = {"step": step, "grader": grader}
+    for request_hash, model, value, paid, unpriced, *judged_by in history.sql(evaluations.ANSWERS_BY_MODEL, params):
+        answers[request_hash, model] = (value, None if unpriced else paid)
+        graders.update(judged_by)
     quality, cost = (np.full((found.n, len(found.models)), np.nan) for _ in range(2))
     hashes: dict[int, str] = {}
     for row, each in enumerate(found.decisions):
@@ -77,7 +78,7 @@ def _table(history: History, found: Decided, *, step: str, grader: str | None) -
             value, paid = answers.get((hashes[id(each.request)], model), (None, None))
             quality[row, place] = np.nan if value is None else value
             cost[row, place] = np.nan if paid is None else paid
-    return quality, cost
+    return quality, cost, len(graders) < 2
 
 
 def _scored(found: Decided, targets: Mapping[str, Floats], quality: Floats, cost: Floats) -> Scored:

@@ -30,9 +30,10 @@ class Scored:
     """n rows as k contenders answered them: quality, cost in US dollars and seconds, (n, k) each, NaN where unknown.
 
     `clusters` (n,) name rows that belong together, `segments` (n,) the part of the table that a row is in; `prints`
-    (n,) stand for what a row said, so that rows of several records are told apart where they share an id. `faults` are
-    measures that cannot be compared, with the reason; `notes` what a reader of the numbers should know; `origins` (k)
-    where a contender's rows can be looked at, None where it is no run.
+    (n,) stand for what a row said, so that rows of several records are told apart where they share an id; `graders`
+    (n, k) for who judged an answer, 0 where nobody did. `faults` are measures that cannot be compared, with the reason;
+    `notes` what a reader of the numbers should know; `origins` (k) where a contender's rows can be looked at, None
+    where it is no run.
     """
 
     contenders: tuple[str, ...]
@@ -44,6 +45,7 @@ class Scored:
     segments: NDArray[Any] | None = None
     segment: str = ""
     prints: NDArray[Any] | None = None
+    graders: NDArray[np.uint64] | None = None
     faults: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     origins: tuple[Origin | None, ...] = ()

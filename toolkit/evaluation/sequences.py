@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from toolkit.evaluation.clusters import too_alike
 from toolkit.evaluation.estimates import Estimate, Refusal
 from toolkit.evaluation.offpolicy import (
     CLIP_AT,
@@ -26,6 +27,7 @@ from toolkit.evaluation.offpolicy import (
     Method,
     bounded,
     burden,
+    independent,
     misses,
     outcome_model,
     spread_of_mean,
@@ -129,6 +131,8 @@ def _logged(stage: Stage, rows: Trajectories, value: Floats) -> Logged:
 def _unanswerable(rows: Trajectories, stages: Sequence[_Decided]) -> str | None:
     if rows.n < FEWEST_ROWS:
         return f"{rows.n} rows are too few; at least {FEWEST_ROWS} with a known reward are needed"
+    if (reason := too_alike(rows.clusters)) is not None:
+        return reason
     for each in stages:
         stage, at = each.stage, each.stage.asked
         if not at.any():
@@ -244,7 +248,7 @@ def _interval(
         low=value - reach,
         high=value + reach,
         standard_error=error,
-        n=n,
+        n=independent(whole),
         effective_n=left,
         largest_weight=float(weights.max() / max(weights.sum(), _TINY)),
         uncovered=float(_never(stages).mean()),

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from toolkit.errors import RunError
 from toolkit.evaluation.counterfactual import aimed, notes_on
 from toolkit.evaluation.decisions import Decided, decided
-from toolkit.evaluation.estimates import Refusal
+from toolkit.evaluation.estimates import Refusal, checked_level
 from toolkit.evaluation.offpolicy import Floats, Method
-from toolkit.evaluation.reading import columns_of, grader_named, path_of
+from toolkit.evaluation.reading import DIFFERENT_GRADERS, columns_of, grader_named, judged_by_same, path_of
 from toolkit.evaluation.sequences import Stage, Trajectories, estimate_sequence
 from toolkit.evaluation.supposing import Measure, Supposed, Supposition
 from toolkit.fleet import Fleet
@@ -44,8 +44,10 @@ def supposed_workflow(
     """
     if not routers:
         raise RunError("name at least one step and its router, as in workflow={'triage': Fixed('large')}")
+    checked_level(level)
     grader, fault = grader_named(history, step, quality)
     ends = _ends(history, runs, step=step, grader=grader, cluster=cluster, failed=failed)
+    fault = fault or (DIFFERENT_GRADERS if not ends.judged_by_same else None)
     found = {name: decided(history, name, runs=runs, fleet=fleet) for name in routers}
     parts = [each for name, router in routers.items() for each in _stages(found[name], router, ends)]
     stages = tuple(stage for _, stage in sorted(parts, key=lambda each: each[0]))
@@ -63,9 +65,18 @@ def supposed_workflow(
 class _Ends:
     """How rows ended: quality (n,) and cost (n,), NaN where unknown, and which belong together."""
 
-    def __init__(self, rows: list[Row], quality: Floats, cost: Floats, clusters: NDArray[np.int64] | None) -> None:
+    def __init__(
+        self,
+        rows: list[Row],
+        quality: Floats,
+        cost: Floats,
+        clusters: NDArray[np.int64] | None,
+        *,
+        judged_by_same: bool,
+    ) -> None:
         self.place = {row: n for n, row in enumerate(rows)}
         self.quality, self.cost, self.clusters = quality, cost, clusters
+        self.judged_by_same = judged_by_same
 
 
 def _ends(
@@ -76,16 +87,19 @@ def _ends(
     whole = of_step if step is None else columns_of(history, evaluations.SCORES, {**params, "step": None})
     rows = [(runs[int(p)], str(r)) for p, r in zip(whole["place"], whole["row_id"], strict=True)]
     place = {row: n for n, row in enumerate(rows)}
-    quality = np.full(len(rows), np.nan)
-    for at, row_id, value in zip(
-        of_step["place"], of_step["row_id"], np.ma.filled(of_step["quality"].astype(float), np.nan), strict=True
-    ):
+    quality, graded = np.full(len(rows), np.nan), np.ma.filled(of_step["quality"].astype(float), np.nan)
+    alike = judged_by_same(graded, np.ma.filled(of_step["graders"], 0).astype(np.uint64))
+    for at, row_id, value in zip(of_step["place"], of_step["row_id"], graded, strict=True):
         quality[place[runs[int(at)], str(row_id)]] = value
     clusters = None
     if cluster is not None:
         told = np.ma.filled(whole["cluster"], "").astype(str)
         clusters = np.unique(told, return_inverse=True)[1].astype(np.int64)
-    return _Ends(rows, quality, np.ma.filled(whole["cost_usd"].astype(float), np.nan), clusters)
+    elif len({row_id for _, row_id in rows}) < len(rows):  # the same row in several runs is one
+        said = np.char.add(np.array([row_id for _, row_id in rows]), np.ma.filled(whole["given"], 0).astype(str))
+        clusters = np.unique(said, return_inverse=True)[1].astype(np.int64)
+    cost = np.ma.filled(whole["cost_usd"].astype(float), np.nan)
+    return _Ends(rows, quality, cost, clusters, judged_by_same=alike)
 
 
 def _stages(found: Decided, router: Router, ends: _Ends) -> list[tuple[tuple[str, int, int], Stage]]:

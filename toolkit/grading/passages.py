@@ -6,22 +6,27 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toolkit.grading.grader import Case, Grader, listed, normalised, picked, score, words
+from toolkit.grading.grader import Case, Grader, listed, normalised, picked, score, ungraded, words
 from toolkit.records import Grade, Json
 
 
 @dataclass(frozen=True)
 class Grounded(Grader):
-    """The share of the answer's words that stand in the inputs named: 1 is an answer that invents nothing."""
+    """The share of the answer's words that stand in the inputs named: 1 is an answer that invents nothing.
+
+    Inputs are what the step was made of, columns of the row among it. Where one is not there, nothing is graded.
+    """
 
     sources: tuple[str, ...]
     of: str | None = None
 
     def grade(self, case: Case) -> Grade:
+        if missing := [name for name in self.sources if name not in case.inputs]:
+            return ungraded(self, f"there is no input {missing[0]!r}; there is {', '.join(case.inputs) or 'none'}")
         said = set(normalised(words(case.value, self.of)).split())
         if not said:
             return score(self, 0.0, "the answer is empty")
-        known = set(normalised(" ".join(str(case.inputs.get(name, "")) for name in self.sources)).split())
+        known = set(normalised(" ".join(str(case.inputs[name]) for name in self.sources)).split())
         strange = sorted(said - known)[:5]
         share = len(said & known) / len(said)
         reason = f"not in the sources: {', '.join(strange)}" if strange else "every word is in the sources"
@@ -47,7 +52,7 @@ class Recall(Grader):
         gains = _gains(case.fields.get(self.expects), self.id)
         if not gains:
             return None
-        got = _ids(picked(case.value, self.of), self.id)[: self.k]
+        got = _ids(picked(case.value, self.of), self.id, first=self.k)
         found = sum(name in gains for name in got)
         missing = [name for name in gains if name not in got][:5]
         reason = f"{found} of {len(gains)} in the first {self.k}"
@@ -75,7 +80,7 @@ class NDCG(Grader):
         best = _discounted(sorted(gains.values(), reverse=True)[: self.k])
         if best <= 0:
             return None
-        got = _ids(picked(case.value, self.of), self.id)[: self.k]
+        got = _ids(picked(case.value, self.of), self.id, first=self.k)
         ranks = [str(rank) for rank, name in enumerate(got, start=1) if name in gains]
         reason = f"relevant at rank {', '.join(ranks[:10])}" if ranks else f"none relevant in the first {self.k}"
         return score(self, _discounted([gains.get(name, 0.0) for name in got]) / best, reason)
@@ -91,9 +96,10 @@ def _check_depth(k: int) -> None:
         raise ValueError(f"k is how many of the retrieved count, a whole number of at least 1, not {k!r}")
 
 
-def _ids(value: Json, id: str) -> list[str]:
-    """The ids in the order given, each once: what is retrieved twice is no second find."""
-    names = (item.get(id) if isinstance(item, Mapping) else item for item in listed(value))
+def _ids(value: Json, id: str, *, first: int | None = None) -> list[str]:
+    """The ids of the first so many in the order given, each once: what is retrieved twice takes a place, and is no
+    second find."""
+    names = (item.get(id) if isinstance(item, Mapping) else item for item in listed(value)[:first])
     return list(dict.fromkeys(str(name) for name in names if name is not None))
 
 

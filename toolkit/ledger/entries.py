@@ -24,6 +24,7 @@ from toolkit.records import (
     Decision,
     Event,
     Grade,
+    Json,
     Operation,
     Place,
     Reply,
@@ -187,6 +188,12 @@ def grade_entry(id: str, grade: Grade, place: Place, attempt_id: str | None = No
         "graded_by": grade.graded_by,
     }
     return Entry("grades", id, _dumps(body))
+
+
+def answer_grade_id(grader: str, place: Place, attempt_id: str | None, value: Json) -> str:
+    """The id of a grade of the answer that stands at a place: the same for the same judgement of the same answer."""
+    said = attempt_id or content_hash(orjson.dumps(value))
+    return content_hash("\x1f".join((str(place), str(place.turn), str(place.repeat), said, grader)).encode())
 
 
 def event_entry(event: Event) -> Entry:

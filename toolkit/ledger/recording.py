@@ -88,6 +88,12 @@ class Recorder:
         id = f"{'+'.join(asked) or 'none'}.{about}"
         return self.journal.write(entries.grade_entry(id, grade, place, attempt_id=attempt.id, model=attempt.model))
 
+    def grade_of_answer(self, grade: Grade, answer: Answer) -> int:
+        """A grade of an answer where it stands, whichever attempt it is of. The same grade again changes nothing."""
+        id = self.key(entries.answer_grade_id(grade.grader, answer.place, answer.attempt_id, answer.value))
+        place, attempt_id, model = answer.place, answer.attempt_id, answer.model
+        return self.journal.write(entries.grade_entry(id, grade, place, attempt_id=attempt_id, model=model))
+
     def answer(self, answer: Answer) -> int:
         return self.journal.write(entries.answer_entry(answer))
 
@@ -148,6 +154,9 @@ class Hashing(Recorder):
 
     def grade(self, grade: Grade, place: Place, attempt: Attempt, *, asked: Sequence[str]) -> int:
         return super().grade(self._grade(grade), place, attempt, asked=asked)
+
+    def grade_of_answer(self, grade: Grade, answer: Answer) -> int:
+        return super().grade_of_answer(self._grade(grade), answer)
 
     def answer(self, answer: Answer) -> int:
         value_hash = self.hashed(canonical(answer.value)) if answer.status == "answered" else None
