@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from toolkit import Inbox
-from toolkit.errors import Stopped, ToolkitError
+from toolkit.errors import BudgetReached, Stopped, ToolkitError
 from toolkit.ledger import History, Journal
 from toolkit.ledger.views import following
 from toolkit.orchestration import local_server
@@ -62,6 +62,9 @@ def _resumed(home: Path, most_runs: int, budget: str) -> Iterator[Summary]:
         try:
             options = {"budget": budget} if budget.strip() else {}
             yield _through(resume(run.id, home=home, **options), run, home)
+        except BudgetReached as reached:
+            log.warning("run %s stops again: %s", run.id, reached)
+            yield Summary.of(run.id, home)
         except Stopped:
             raise
         except ToolkitError as error:
@@ -75,6 +78,9 @@ def _woken(home: Path, resumed: set[str]) -> Iterator[Summary]:
             continue
         try:
             yield _through(box.resume(ready.run.id, ready.row_ids), ready.run, home)
+        except BudgetReached as reached:
+            log.warning("run %s stops again: %s", ready.run.id, reached)
+            yield Summary.of(ready.run.id, home)
         except Stopped:
             raise
         except ToolkitError as error:

@@ -89,6 +89,10 @@ class Stopped(ToolkitError):
     """The run was cancelled; what was under way stops before its next attempt and can be resumed."""
 
 
+class BudgetReached(Stopped):
+    """A budget stopped the run: what is on record stays, and a larger one goes on."""
+
+
 class OverBudget(ToolkitError):
     """A call could pass a budget; it was not sent, and cost nothing.
 

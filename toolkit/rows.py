@@ -57,7 +57,7 @@ def open_rows(source: Any) -> Rows:
     """The rows of a path, a SELECT, a DataFrame, or an iterable of mappings. Raises RowsError with what to do."""
     if isinstance(source, Rows):
         return source
-    if isinstance(source, str) and re.match(r"\s*(select|from|with)\s", source, re.IGNORECASE):
+    if isinstance(source, str) and is_query(source):
         return _query(source, source)
     if isinstance(source, str | Path):
         return _file(Path(source))
@@ -66,6 +66,18 @@ def open_rows(source: Any) -> Rows:
     if isinstance(source, Mapping) or not isinstance(source, Iterable):
         raise RowsError(f"rows must be a file, a query, a DataFrame or a list of dicts, not {type(source).__name__}")
     return _listed(list(source))
+
+
+def is_query(source: str) -> bool:
+    """Whether a text is a SELECT, and no path."""
+    return re.match(r"\s*(select|from|with)\s", source, re.IGNORECASE) is not None
+
+
+def relative_files(query: str) -> list[str]:
+    """The files that a query names by where they are from the folder that one stands in."""
+    endings = "csv|tsv|parquet|json|jsonl|ndjson|xls|xlsx"
+    named = re.findall(rf"'((?!/)(?!\w+://)[^']+\.(?:{endings})(?:\.gz|\.zst)?)'", query, re.IGNORECASE)
+    return list(dict.fromkeys(named))
 
 
 def clean(value: Any) -> Json:
@@ -96,6 +108,8 @@ def clean(value: Any) -> Json:
 def _file(path: Path) -> Rows:
     if not path.exists():
         raise RowsError(f"there is no file {path}; give a CSV, Parquet, JSONL or Excel file, or a SELECT over one")
+    if path.is_dir():
+        raise RowsError(f"{path} is a folder; give a file in it, or \"select * from '{path}/*.csv'\"")
     if path.suffix.lower() in (".xlsx", ".xls"):
         return _excel(path)
     reader = DUCKDB_READERS.get(path.suffix.lower())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +31,52 @@ def b(a):
 
 w = tk.Workflow("w", [a, b])
 """
+
+
+# --------------------------------------------------------------------------------------------------- mistyped commands
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--nope"], ["nosuch"], ["runs", "--nope"], ["show"], ["fork", "latest"], ["inbox", "nosuch"],
+        ["run", "flow.py", "--limit", "0"], ["sql", "select 1", "--format", "xml"], ["compare", "a", "--margin", "x"],
+    ],
+)  # fmt: skip
+def test_a_mistyped_command_is_told_how_it_is_typed_and_is_no_bug(desk: Desk, arguments: list[str]) -> None:
+    ended = desk.toolkit(*arguments)
+    assert ended.code == 2, ended.err
+    assert "Usage: toolkit" in ended.err
+    assert "bug" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "flow.py", "--rows", "folder.csv", "--fleet", "models.toml"], "folder.csv is a folder"),
+        (["telemetry", "--since", "99999999999d", "--dry-run"], "longer ago than there are dates"),
+        (["export", "rows.csv"], "rows.csv"),
+        (["retry", "latest", "--failed", "--write", "folder.csv"], "folder.csv: Is a directory; name another path"),
+    ],
+)
+def test_a_path_of_another_kind_is_told_by_name_and_is_no_bug(desk: Desk, arguments: list[str], told: str) -> None:
+    (desk.folder / "folder.csv").mkdir()
+    desk.run("rows.csv")
+    ended = desk.toolkit(*arguments)
+    assert (ended.code, told in ended.sentence, "bug" in ended.err) == (2, True, False), ended.err
+
+
+def test_a_long_query_is_no_path(desk: Desk) -> None:
+    assert desk.run(f"select id, text from 'rows.csv' where text <> '{'x' * 300}'").code == 0
+
+
+def test_a_query_over_files_of_a_folder_is_resumed_from_there_or_not_at_all(desk: Desk) -> None:
+    assert desk.run("select * from 'rows.csv'", "--home", "home").code == 0
+    (desk.folder / "sub").mkdir()
+    desk.write("sub/rows.csv", "id,text\nz1,other\n")
+    again = ["fork", "latest", "--at", "first", "--home"]
+    elsewhere = replace(desk, folder=desk.folder / "sub").toolkit(*again, "../home")
+    assert elsewhere.code == 2
+    assert f"a query over 'rows.csv' as it is in {desk.folder}, and not in {desk.folder / 'sub'}" in elsewhere.sentence
+    assert desk.toolkit(*again, "home").code == 0
 
 
 # ------------------------------------------------------------------------------------------------- nothing could run

@@ -71,6 +71,7 @@ def test_what_was_pruned_is_asked_again(ran: Desk) -> None:
         (["prune", "--older-than", "soon"], "'soon' is no age; say 90d, 12h, 2w"),
         (["erase", "--subject", "email"], "--subject COLUMN=VALUE"),
         (["erase", "--subject", "email="], "say whose data"),
+        (["erase", "--subject", "emial=ada"], "no row on record has a column 'emial'; they have "),
         (["prune", "--older-than", "1d", "--home", "elsewhere"], "nothing to take off the record"),
     ],
 )

@@ -11,6 +11,7 @@ from tests.orchestration.desk import ROWS, Asked, desk
 from toolkit.errors import FleetError, RowsError, RunError, ToolkitError
 from toolkit.orchestration import as_flow
 from toolkit.orchestration.form import OWN, Form, Given, made_good, named
+from toolkit.runs.resuming import Job
 
 ROUTERS = {"small alone": "Fixed('small')", "triage by large": "triage=Fixed('large')"}
 
@@ -85,6 +86,21 @@ def test_a_flow_run_started_again_goes_on_with_the_run_it_had_begun(tmp_path: Pa
     form = Form(rows="", fleet="", home=str(tmp_path))
     assert made_good(given, form, flow_run_id="f1").run_id == run.id
     assert made_good(given, form, flow_run_id="f2").run_id is None
+
+
+def test_a_run_that_is_continued_keeps_its_rows_its_fleet_and_its_part_of_them(
+    fleets: dict[str, str], tmp_path: Path
+) -> None:
+    for name in ("own", "default"):
+        (tmp_path / f"{name}.csv").write_text("id,ticket\n" + "".join(f"{name}{i},help\n" for i in range(5)))
+    job = Job("desk", fleets["theirs"], str(tmp_path / "own.csv"))
+    run = desk.run(tmp_path / "own.csv", Asked().fleet, home=tmp_path, limit=3, told=job.told)
+    given = Given(desk, None, str(tmp_path / "default.csv"), 10, "desk", fleets=fleets)
+    form = Form(rows=str(tmp_path / "default.csv"), fleet="ours", limit=100, run_id="latest", home=str(tmp_path))
+    order = made_good(given, form)
+    assert (order.run_id, order.limit) == (run.id, 3)
+    assert [row["id"] for row in order.rows.stream()] == ["own0", "own1", "own2"]
+    assert order.told["job"]["fleet"] == fleets["theirs"]
 
 
 @pytest.mark.parametrize(

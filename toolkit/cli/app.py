@@ -40,7 +40,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, *BROKEN):
+        except (typer.TyperException, typer.Exit, typer.Abort, *BROKEN):  # the first: a command mistyped
             raise
         except Exception as error:
             raise typer.Exit(explain(error, debug=bool(ctx.params.get("debug")))) from None

@@ -222,7 +222,9 @@ def job_of(workflow: str, *, rows: str, fleet: str, router: str) -> Job:
 
 def _named(rows: str) -> str:
     """A file by its whole path, a query as it is."""
-    return _absolute(rows) if (Path(rows).suffix and " " not in rows.strip()) or Path(rows).exists() else rows
+    from toolkit.rows import is_query
+
+    return rows if is_query(rows) else _absolute(rows)
 
 
 def _absolute(path: str) -> str:
@@ -282,7 +284,9 @@ def _finish(running: Running, *, as_json: bool) -> None:
 
 def again(running: Running) -> str:
     """The command that goes on with a run."""
-    return f"toolkit resume {running.id} --home {shlex.quote(str(running.settings.home))}"
+    from toolkit.runs.run_names import going_on
+
+    return going_on(running.id, running.settings.home)
 
 
 def told(running: Running, outcome: Outcome) -> str:

@@ -24,6 +24,9 @@ def explain(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, ToolkitError):
         complain(sentence(error))
         return NOT_RUN
+    if isinstance(error, OSError) and error.filename is not None:
+        complain(f"{error.filename}: {error.strerror or sentence(error)}; name another path, or make that one usable")
+        return NOT_RUN
     complain(
         f"{type(error).__name__}: {sentence(error)}; this is a bug in toolkit, please report it"
         + ("" if debug else "; run again with --debug to see where")

@@ -34,9 +34,9 @@ inbox = typer.Typer(
 
 
 @inbox.callback()
-def root(context: typer.Context) -> None:
+def root(context: typer.Context, home: Home = DEFAULT_HOME) -> None:
     if context.invoked_subcommand is None:
-        list_()
+        list_(home=home)
 
 
 def list_(

@@ -8,19 +8,21 @@ from toolkit.cli.options import DEFAULT_HOME, Home, RunName
 def pause(run: RunName, home: Home = DEFAULT_HOME) -> None:
     """Pause a run that is going on, wherever: what is under way ends, nothing more begins until `toolkit resume`."""
     from toolkit.asking.steering import steer
+    from toolkit.runs.run_names import going_on
 
     run_id = _named(run, home)
     news = steer(home, run_id, "pause")
-    print(f"{run_id} {'is paused' if news else 'was paused before'}; to go on: toolkit resume {run_id}")
+    print(f"{run_id} {'is paused' if news else 'was paused before'}; to go on: {going_on(run_id, home)}")
 
 
 def cancel(run: RunName, home: Home = DEFAULT_HOME) -> None:
     """Stop a run that is going on, wherever, between two attempts; `toolkit resume` goes on with it later."""
     from toolkit.asking.steering import steer
+    from toolkit.runs.run_names import going_on
 
     run_id = _named(run, home)
     news = steer(home, run_id, "cancel")
-    print(f"{run_id} {'stops' if news else 'is stopping'} once its calls have ended; later: toolkit resume {run_id}")
+    print(f"{run_id} {'stops' if news else 'is stopping'} once its calls have ended; later: {going_on(run_id, home)}")
 
 
 def lifted(run: str, home: Home) -> bool:

@@ -32,7 +32,9 @@ def show_run(history: History, run_id: str) -> None:
     if found.note:
         out.print(f"note: {found.note}", markup=False)
     if run["status"] not in ("running", "finished") or state(run) != run["status"]:
-        out.print(f"to go on: toolkit resume {run_id} --home {history.home}", markup=False)
+        from toolkit.runs.run_names import going_on
+
+        out.print(f"to go on: {going_on(run_id, history.home)}", markup=False)
 
 
 def print_steps(history: History, run_id: str, *, title: str = "") -> None:

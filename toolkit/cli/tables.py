@@ -12,20 +12,38 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-WIDTH_OF_FILES = 100
+WIDTH_OF_FILES, WIDEST = 100, 10_000
+ROOMY = ("parked", "aside", "seconds")
+"""Columns of the list of runs that a narrow terminal has no room for."""
+NARROWEST = 14
+"""To how many characters names and sentences are folded at most."""
 QUIET_SECONDS = 30.0
 Record = Mapping[str, Any]
 
 
 def console() -> Console:
-    """Standard output: as wide as the terminal, or of a fixed width where it is none."""
+    """Standard output: as wide as the terminal, or of a fixed width where it is none; wider where a table has to be, as
+    a figure that is cut is another figure."""
     from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
 
-    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
+    class Wide(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            before, anything = self.size, self.options.update(max_width=WIDEST)
+            needed = (Measurement.get(self, anything, each).minimum for each in objects if isinstance(each, Table))
+            self.size = before._replace(width=max(before.width, *needed, 0))
+            super().print(*objects, **options)
+            self.size = before
+
+    return Wide(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, words: int = 1) -> Table:
-    """A table: the first `words` columns are names, the others numbers, those whose title starts with `>` sentences."""
+    """A table: the first `words` columns are names, the others numbers, those whose title starts with `>` sentences.
+
+    Where it is narrow, sentences and names fold, and numbers never; in a file names do not either.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -38,13 +56,23 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, 
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     for index, name in enumerate(columns):
-        wordy = index < words or name.startswith(">")
-        made.add_column(
-            name.lstrip(">"), justify="left" if wordy else "right", overflow="fold", no_wrap=not name.startswith(">")
+        is_sentence, is_name = name.startswith(">"), index < words
+        title = name.lstrip(">")
+        widest = max(
+            (len(line) for cell in (title, *(row[index] for row in cells)) for line in cell.split("\n")), default=0
         )
-    for row in rows:
-        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        folds = is_sentence or (is_name and sys.stdout.isatty())
+        made.add_column(
+            title,
+            justify="left" if is_name or is_sentence else "right",
+            overflow="fold",
+            no_wrap=not folds,
+            min_width=min(widest, NARROWEST) if folds else widest,
+        )
+    for row in cells:
+        made.add_row(*map(Text, row))
     return made
 
 
@@ -54,20 +82,24 @@ def show_runs(found: Sequence[Record], *, total: int, home: Path) -> None:
     if not found:
         out.print(f"no run yet in {home}; start one with toolkit run, or try toolkit demo")
         return
-    columns = ("run", "status", "rows", "answered", "parked", "failed", "aside", "calls", "USD", "seconds")
-    out.print(table("", columns, ([*_run_cells(run)] for run in found), words=2))
+    cells = [dict(_run_cells(run)) for run in found]
+    columns = [name for name in cells[0] if out.width >= WIDTH_OF_FILES or name not in ROOMY]
+    out.print(table("", columns, ([row[name] for name in columns] for row in cells), words=2))
+    if len(columns) < len(cells[0]):
+        out.print(f"a terminal of {WIDTH_OF_FILES} columns shows {', '.join(ROOMY)} too", style="dim")
     if total > len(found):
         out.print(f"the newest {len(found)} of {total}")
 
 
-def _run_cells(run: Record) -> Iterable[str]:
-    yield run["run_id"]
-    yield state(run)
-    yield count(run["rows_total"])
-    for name in ("answered", "parked", "failed", "set_aside", "attempts"):
-        yield count(run[name])
-    yield usd(run["cost_usd"])
-    yield seconds(run["seconds"])
+def _run_cells(run: Record) -> Iterable[tuple[str, str]]:
+    yield "run", run["run_id"]
+    yield "status", state(run)
+    yield "rows", count(run["rows_total"])
+    for name, column in (("answered", "answered"), ("parked", "parked"), ("failed", "failed"), ("aside", "set_aside")):
+        yield name, count(run[column])
+    yield "calls", count(run["attempts"])
+    yield "USD", usd(run["cost_usd"])
+    yield "seconds", seconds(run["seconds"])
 
 
 def state(run: Record) -> str:

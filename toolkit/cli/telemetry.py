@@ -130,7 +130,10 @@ def _followed(
 def _moment(since: str) -> datetime:
     """`24h` ago, or a date. Raises SetupError where it is neither."""
     if found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", since.strip()):
-        return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: float(found[1])})
+        try:
+            return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: float(found[1])})
+        except OverflowError:
+            raise SetupError(f"--since {since!r} is longer ago than there are dates; give a date") from None
     try:
         moment = datetime.fromisoformat(since)
     except ValueError:

@@ -22,7 +22,7 @@ from toolkit.graph.workflow import Workflow
 from toolkit.ledger import Journal
 from toolkit.money.budgets import budgets_of
 from toolkit.records import Run
-from toolkit.redaction import Redact, Redactor
+from toolkit.redaction import TOKEN, Redact, Redactor
 from toolkit.routing.parsing import parse_routers
 from toolkit.rows import Rows, open_rows
 from toolkit.runs.discretion import Discretion, discreet, redacted
@@ -46,7 +46,7 @@ class Form:
         routing: Any other router, such as Ladder('small', 'large'), cheapest, or step by step triage=Fixed('large'); reply=cheapest. Where it is given, the choice above does not count.
         limit: Only the first so many rows; 0 means all.
         budget: What may be spent at most, such as 5 USD; day: 20 USD; step reply: 1 USD. Empty means no limit, or as the run to be continued had it.
-        run_id: Continue this run (or latest) where it stopped; empty means a new one.
+        run_id: Continue this run (or latest) where it stopped, over its own rows, with its own fleet and routers but for what is written into the free fields for those; empty means a new one.
         fresh: Ask anew, also where earlier runs have the answer on record.
         chunk_size: Rows of one Prefect task.
         chunks_at_once: Chunks under way at the same time; one chunk alone already has 64 rows under way.
@@ -158,23 +158,31 @@ def made_good(given: Given, form: Form, *, flow_run_id: str | None = None) -> Or
     """
     answers = vars(form)
     with discreet(given.redactor(answers)):
-        fleet_path = given.fleet_of(form)
+        continued = _continued(form, given.workflow)
+        known, job = continued or begun_by(flow_run_id, home=form.home), _job_of(continued)
+        fleet_path = form.fleet_file.strip() or (job.fleet if job else given.fleet_of(form))
         fleet = Fleet.load(fleet_path) if fleet_path else given.fleet
-        known = _continued(form, given.workflow) or begun_by(flow_run_id, home=form.home)
-        job = (known.settings.get("job") or {}) if known else {}
-        router = given.router_of(form) or job.get("router")
+        router = given.router_of(form) or (job.router if job else None)
         workflow = given.workflow.with_routes(parse_routers(router, tuple(fleet))) if router else given.workflow
-        limit = form.limit or (known.settings.get("limit") if known else None)
-        rows = open_rows(form.rows or given.rows).head(limit, 0)
+        source = job.rows if job else form.rows or given.rows
+        limit, skip = _part(form, known)
+        rows = open_rows(source).head(limit, skip)
         budgets_of(form.budget)
         discretion = Discretion.of(given.asked(answers), known)
         discretion.check(workflow, fleet)
         redactor = discretion.redactor(fleet, key=discretion.key(Path(form.home)))
     told = {}
-    if given.reference and fleet_path and form.rows:
-        told = Job(given.reference, fleet_path, form.rows, router).told
+    if given.reference and fleet_path and isinstance(source, str) and source:
+        told = Job(given.reference, fleet_path, source, router).told
     run_id = known.id if known else None
     return Order(workflow, fleet, redacted(rows, redactor), form, run_id, limit, discretion, told)
+
+
+def _part(form: Form, known: Run | None) -> tuple[int | None, int]:
+    """The limit, and how many rows to skip: of a run that is continued as it was begun, whatever the form says."""
+    if known is None:
+        return form.limit or None, 0
+    return known.settings.get("limit"), known.settings.get("skip") or 0
 
 
 def begun_by(flow_run_id: str | None, *, home: Path | str) -> Run | None:
@@ -183,6 +191,14 @@ def begun_by(flow_run_id: str | None, *, home: Path | str) -> Run | None:
         return None
     with Journal.open(home) as journal:
         return next((run for run in journal.runs() if run.flow_run_id == flow_run_id), None)
+
+
+def _job_of(run: Run | None) -> Job | None:
+    """What a run is to be continued from; None where the record cannot tell, and the form has to."""
+    job = run.settings.get("job") if run is not None else None
+    if run is None or not isinstance(job, dict) or TOKEN.search(str(job.get("rows"))):
+        return None
+    return Job.of(run)
 
 
 def _continued(form: Form, workflow: Workflow) -> Run | None:

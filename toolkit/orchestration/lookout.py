@@ -18,7 +18,7 @@ from prefect import get_run_logger, runtime
 from prefect.context import SyncClientContext
 from prefect.exceptions import ObjectNotFound
 
-from toolkit.errors import Stopped
+from toolkit.errors import BudgetReached, Stopped
 from toolkit.ledger import History
 from toolkit.orchestration.passing_on import PassingOn, overheard
 from toolkit.orchestration.reporting import Bar
@@ -69,7 +69,8 @@ class Lookout:
 
 
 def follow(running: Running, *, home: Path, since: datetime | None = None) -> Running:
-    """Wait for a run in a flow run, which shows it. Raises what ended the run, and Stopped where it was cancelled.
+    """Wait for a run in a flow run, which shows it. Raises what ended the run, Stopped where it was cancelled, and
+    BudgetReached where a budget stopped it.
 
     Whatever ends the wait, the run has stopped between two attempts by then, and can be resumed.
     """
@@ -88,7 +89,7 @@ def follow(running: Running, *, home: Path, since: datetime | None = None) -> Ru
         lookout.close(running.progress)
     running.wait(show=False)
     if running.stopped:
-        raise Stopped(running.stopped)
+        raise BudgetReached(running.stopped)
     return running
 
 

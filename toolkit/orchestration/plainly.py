@@ -16,7 +16,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from toolkit.errors import Stopped, ToolkitError
+from toolkit.errors import BudgetReached, Stopped, ToolkitError
 from toolkit.orchestration.reporting import artifact_key, now_and_here
 
 P = ParamSpec("P")
@@ -33,6 +33,9 @@ def plainly(work: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     def plain(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
         try:
             return work(*args, **kwargs)
+        except BudgetReached as reached:
+            get_run_logger().warning("%s", reached)
+            return Failed(name="Budget reached", message=str(reached), data=reached)
         except Stopped as stopped:
             get_run_logger().warning("%s", stopped)
             return Cancelled(message=str(stopped), data=stopped)

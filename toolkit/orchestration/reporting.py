@@ -22,6 +22,7 @@ from toolkit.ledger import History, Table
 from toolkit.ledger.views import questions
 from toolkit.orchestration import picturing
 from toolkit.runs.progress import duration, line
+from toolkit.runs.run_names import going_on
 from toolkit.runs.running import Progress
 
 
@@ -165,7 +166,7 @@ def _whats_left(summary: Summary) -> str:
     if summary.status != "finished":
         return (
             f"\n**It was stopped.** `run_id = {summary.run_id}` in the form goes on with it, as does "
-            f"`toolkit resume {summary.run_id}`; what is on record is not asked again.\n"
+            f"`{going_on(summary.run_id, summary.home)}`; what is on record is not asked again.\n"
         )
     if summary.parked or summary.failed:
         return f"\nRows that are parked or failed run again with `run_id = {summary.run_id}` in the form.\n"

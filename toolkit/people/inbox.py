@@ -31,6 +31,7 @@ from toolkit.prompts.outputs import Output
 from toolkit.records import Grade, Json, Place, RowRecord, Run, now
 from toolkit.redaction import Redact, Redactor
 from toolkit.runs.discretion import Discretion
+from toolkit.runs.run_names import chosen
 
 if TYPE_CHECKING:
     from toolkit.fleet import Fleet
@@ -110,15 +111,17 @@ class Inbox:
     ) -> list[Review]:
         """The questions that wait, the longest waiting first; of that run, or for that member of the fleet, alone.
 
-        Of many, `most` of them after the first `skip` are a page.
+        Of many, `most` of them after the first `skip` are a page. A run's name may be cut short here and below, or be
+        `latest`; RunError is raised where there is none such.
         """
         with self._journal() as journal:
+            run = self._named(journal, run)
             return journal.parked(run, person=person, most=most, skip=skip)
 
     def count(self, run: str | None = None, *, person: str | None = None) -> int:
         """How many wait."""
         with self._journal() as journal:
-            return journal.count_parked(run, person=person)
+            return journal.count_parked(self._named(journal, run), person=person)
 
     def find(self, id: str | Review) -> Review:
         """The question with that id, or the only one whose id begins so; one that waits before one that has ended.
@@ -197,18 +200,21 @@ class Inbox:
         except InvalidOutput as error:
             raise InboxError(_unfit(review, error)) from error
 
+    def _named(self, journal: Journal, run: str | None) -> str | None:
+        return None if run is None else chosen(run, [each.id for each in journal.runs()], home=self.home)
+
     # ------------------------------------------------------------------------------------------------------- going on
     def expire(self, run: str | None = None) -> list[Review]:
         """End the questions that have waited long enough: their default is the answer, or their row fails."""
         with self._journal() as journal:
             at = now()
-            due = [review for review in journal.parked(run) if is_due(review, at)]
+            due = [review for review in journal.parked(self._named(journal, run)) if is_due(review, at)]
             return [each for review in due for each in journal.decided(ended(review, lapsed(review, at)))]
 
     def ready(self, run: str | None = None) -> list[Ready]:
         """The runs with rows that can go on, as what they waited for is answered."""
         with self._journal() as journal:
-            found = []
+            found, run = [], self._named(journal, run)
             for run_id in journal.reviewed_runs():
                 record = journal.run(run_id)
                 if record is not None and run in (None, run_id):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from toolkit.ledger import Journal
 from toolkit.records import Run
 from toolkit.redaction import TOKEN
 from toolkit.routing.parsing import parse_routers
+from toolkit.rows import is_query, relative_files
 from toolkit.runs.loading import load_workflow
 from toolkit.runs.run_names import chosen
 from toolkit.runs.running import Running, start
@@ -21,23 +22,28 @@ from toolkit.runs.running import Running, start
 
 @dataclass(frozen=True)
 class Job:
-    """What a run can be started from again, as text: references to workflow, fleet and rows, and the routers."""
+    """What a run can be started from again, as text: references to workflow, fleet and rows, and the routers.
+
+    `folder` is where a query finds files that it names without one.
+    """
 
     workflow: str
     fleet: str
     rows: str
     router: str | None = None
+    folder: str = field(default_factory=lambda: str(Path.cwd()))
 
     @property
     def told(self) -> dict[str, Any]:
         """What a run's settings keep of it."""
-        return {"job": {"workflow": self.workflow, "fleet": self.fleet, "rows": self.rows, "router": self.router}}
+        return {"job": asdict(self)}
 
     @classmethod
     def of(cls, run: Run, *, rows: str | None = None) -> Job:
         """The job of a recorded run, over those rows where given.
 
-        Raises RunError where it was started from objects that lived in memory, or where its rows were redacted.
+        Raises RunError where it was started from objects that lived in memory, where its rows were redacted, or where
+        its query would find other files from here.
         """
         job = run.settings.get("job")
         if not isinstance(job, dict):
@@ -45,11 +51,19 @@ class Job:
                 f"run {run.id} was started from objects in a {run.origin}, not from files; call .run() there again "
                 f"with run_id={run.id!r}: what is on record is not asked again"
             )
-        found = replace(cls(**job), **({} if rows is None else {"rows": rows}))
+        here = str(Path.cwd())
+        found = cls(**{"folder": here, **job})
+        if rows is not None:
+            found = replace(found, rows=rows, folder=here)
         if TOKEN.search(found.rows):
             raise RunError(
                 f"the rows of run {run.id} were named by a text that holds a secret, which the record does not keep; "
                 f"name them again: toolkit resume {run.id} --rows …"
+            )
+        if is_query(found.rows) and found.folder != here and (files := relative_files(found.rows)):
+            raise RunError(
+                f"the rows of run {run.id} are a query over {files[0]!r} as it is in {found.folder}, and not in "
+                f"{here}: go on there, or name the rows again (--rows), with whole paths"
             )
         return found
 

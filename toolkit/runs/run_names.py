@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from toolkit.errors import RunError
 
 LATEST = "latest"
+
+
+def going_on(run_id: str, home: Path | str) -> str:
+    """The command that goes on with a run, as it can be typed."""
+    return f"toolkit resume {run_id} --home {quote(str(home))}"
 
 
 def chosen(wanted: str, names: Sequence[str], *, home: Path | str) -> str:

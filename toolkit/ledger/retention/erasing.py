@@ -44,6 +44,7 @@ _HELD = f"""
     from decisions where inputs is not null"""
 
 # --------------------------------------------------------------------------------------------------------- statements
+COLUMNS = "select distinct unnest(json_keys(fields)) as name from rows where fields is not null order by name"
 OWN_ROWS = """
     create or replace temp table own_rows as
     with recursive own as (
@@ -241,6 +242,9 @@ def _check(subject: Subject) -> None:
 
 
 def _mark(shown: DuckDBPyConnection, subject: Subject) -> Plan:
+    columns = [name for (name,) in shown.execute(COLUMNS).fetchall()]
+    if columns and subject.column not in columns:
+        raise LedgerError(f"no row on record has a column {subject.column!r}; they have {', '.join(columns)}")
     shown.execute(OWN_ROWS, {"path": subject.path, "values": list(subject.values)})
     for statement in (BATCH_PLACES, GROWN_KEYS, DERIVED_PLACES, GROWN_PLACES, OWN_SESSIONS, OWN_CONTENTS):
         shown.execute(statement)

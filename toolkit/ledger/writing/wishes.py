@@ -41,10 +41,12 @@ def express(
     """
     before = wished(transaction, run_id)
     if not living:
-        on = "" if status == "finished" else f"; to go on: toolkit resume {run_id}"
+        on = "" if status == "finished" else "; it goes on by toolkit resume, with the same --home"
         raise RunError(f"nobody works on run {run_id} now: it is {status}{on}")
     if before == "cancel" and wish != "cancel":
-        raise RunError(f"run {run_id} is being cancelled; once its calls have ended: toolkit resume {run_id}")
+        raise RunError(
+            f"run {run_id} is being cancelled; once its calls have ended it goes on by toolkit resume, with its --home"
+        )
     if wish == before:
         return False
     if wish is None:
