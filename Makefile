@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TESTS := not slow and not long
 
-.PHONY: demo test test-long check lint types notebooks pictures bench quality eval-routing record chaos fuzz counterfactual lab lock clean help
+.PHONY: demo test test-all test-long check lint types notebooks pictures bench quality eval-routing record chaos fuzz counterfactual lab lock clean help
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -12,13 +13,16 @@ help:  ## what there is to make
 demo: $(STAMP)  ## run the support desk through Prefect on the embedded fleet
 	@$(BIN)/toolkit demo
 
-test: $(STAMP)  ## run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(STAMP)  ## run the tests that take a second or two each, in less than ten minutes
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(TESTS)"
+
+test-all: TESTS := not long
+test-all: test  ## run all of them: servers, browsers, killed processes, simulated worlds
 
 test-long: $(STAMP)  ## run the proofs that take minutes each: workers, killed and retried flow runs, all pools
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
-check: test lint types notebooks  ## everything that CI runs
+check: test-all lint types notebooks  ## everything that CI runs
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.browser.laboratory import Laboratory
 from tests.browser.walking import Visit
 
@@ -38,6 +40,7 @@ def move(visit: Visit, place: float) -> str:
     return visit.page.locator(".vega-embed svg.marks").text_content() or ""
 
 
+@pytest.mark.slow
 def test_the_slider_moves_the_choice_and_a_row_that_changed_opens_in_both_runs(lab: Laboratory, visit: Visit) -> None:
     lab.write("compare", CELLS)
     notebook = lab.open(visit, "compare")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.browser.laboratory import Laboratory
 from tests.browser.walking import Visit
 
@@ -22,6 +24,7 @@ run
 )
 
 
+@pytest.mark.slow
 def test_a_run_a_chart_and_a_graph_are_drawn_and_nothing_is_asked_of_the_network(lab: Laboratory, visit: Visit) -> None:
     lab.write("offline", CELLS)
     notebook = lab.open(visit, "offline")

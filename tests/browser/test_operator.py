@@ -42,6 +42,7 @@ def whole(visit: Visit, name: str) -> None:
     visit.resize(1280, 900)
 
 
+@pytest.mark.slow
 def test_a_deployment_is_started_from_its_form_and_shows_its_log_and_pictures(served: Up, visit: Visit) -> None:
     page = visit.page
     with TemporaryDirectory(prefix="desk-") as home, served.client() as api:
@@ -78,6 +79,7 @@ def test_a_deployment_is_started_from_its_form_and_shows_its_log_and_pictures(se
     assert visit.refused == []
 
 
+@pytest.mark.slow
 def test_a_wrong_path_in_the_form_fails_the_run_with_a_sentence(served: Up, visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     with slowly(tmp_path) as desk, served.client() as api:
@@ -89,6 +91,7 @@ def test_a_wrong_path_in_the_form_fails_the_run_with_a_sentence(served: Up, visi
         visit.photograph("operator-wrong-path")
 
 
+@pytest.mark.slow
 def test_a_run_is_cancelled_in_the_ui_and_says_how_it_goes_on(served: Up, visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     with slowly(tmp_path) as desk, served.client() as api:
@@ -111,6 +114,7 @@ def test_a_run_is_cancelled_in_the_ui_and_says_how_it_goes_on(served: Up, visit:
     assert visit.refused == []
 
 
+@pytest.mark.slow
 def test_a_deployment_is_scheduled_in_the_ui(served: Up, visit: Visit) -> None:
     page = visit.page
     with served.client() as api:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.laboratory import Laboratory
@@ -30,6 +31,7 @@ def going_on(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_restarted_kernel_comes_back_to_a_run_that_goes_on_elsewhere_and_cancels_it(
     lab: Laboratory, visit: Visit
 ) -> None:
@@ -50,6 +52,7 @@ def test_a_restarted_kernel_comes_back_to_a_run_that_goes_on_elsewhere_and_cance
     assert visit.refused == []
 
 
+@pytest.mark.slow
 def test_a_run_whose_kernel_was_restarted_is_interrupted_and_says_how_it_goes_on(lab: Laboratory, visit: Visit) -> None:
     lab.write("interrupted", [RUN.replace('"record"', '"lost"'), WATCH.replace("elsewhere", "lost")])
     notebook = lab.open(visit, "interrupted")

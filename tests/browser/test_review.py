@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.laboratory import Laboratory, Notebook
@@ -77,6 +78,7 @@ def focus(page: Locator) -> None:
     expect(page).to_be_focused()
 
 
+@pytest.mark.slow
 def test_a_person_answers_by_keys_and_the_rows_go_on(lab: Laboratory, visit: Visit) -> None:
     lab.write("review", [PARKED, REVIEW])
     notebook = lab.open(visit, "review")
@@ -122,6 +124,7 @@ def test_a_person_answers_by_keys_and_the_rows_go_on(lab: Laboratory, visit: Vis
     assert visit.refused == []
 
 
+@pytest.mark.slow
 def test_what_somebody_else_answered_is_shown_and_what_does_not_fit_keeps_what_was_typed(
     lab: Laboratory, visit: Visit
 ) -> None:
@@ -177,6 +180,7 @@ box.answer(box.open()[0], {"amount": 1, "why": "as Tom says", "lines": []}, by="
     assert visit.errors == []
 
 
+@pytest.mark.slow
 def test_answers_are_labelled_by_keys_and_the_agreement_appears(lab: Laboratory, visit: Visit) -> None:
     lab.write("label", [PARKED.split("home =")[0], LABEL, PAIRS])
     notebook = lab.open(visit, "label")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.laboratory import Laboratory, Notebook
@@ -61,6 +62,7 @@ def moves(notebook: Notebook) -> None:
     expect(told(notebook)).not_to_have_attribute("aria-label", before)
 
 
+@pytest.mark.slow
 def test_a_run_is_watched_paused_reloaded_asked_and_cancelled_and_a_row_of_it_opened(
     lab: Laboratory, visit: Visit
 ) -> None:

@@ -192,6 +192,7 @@ def test_a_journal_that_is_another_file_is_told(desk: Desk) -> None:
     assert "journal.db cannot be opened" in ended.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [("show", "nope"), ("resume", "nope"), ("sql", "select 1 from runs", "--run", "nope")]
 )
@@ -221,6 +222,7 @@ def test_debug_shows_the_traceback_and_the_sentence(desk: Desk) -> None:
 
 
 # --------------------------------------------------------------------------------------------- one row's own trouble
+@pytest.mark.slow
 def test_an_empty_cell_fails_its_row_alone(desk: Desk) -> None:
     desk.write("rows.csv", "id,text\n1,ticket 1\n2,\n3,ticket 3\n")
     ended = desk.run("rows.csv")
@@ -230,6 +232,7 @@ def test_an_empty_cell_fails_its_row_alone(desk: Desk) -> None:
     assert {row: status for row, (status, _) in rows.items()} == {"1": "answered", "2": "failed", "3": "answered"}
 
 
+@pytest.mark.slow
 def test_a_second_row_of_the_same_id_is_set_aside_and_the_run_is_fine(desk: Desk) -> None:
     desk.write("rows.csv", "id,text\n1,ticket 1\n1,ticket 2\n3,ticket 3\n")
     assert desk.run("rows.csv").code == 0
@@ -238,6 +241,7 @@ def test_a_second_row_of_the_same_id_is_set_aside_and_the_run_is_fine(desk: Desk
     assert rows["1#1"] == ("set_aside", "a row before it has the id '1' too")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
 def test_a_text_of_ten_megabytes_stops_nobody_else(desk: Desk, name: str) -> None:
     desk.fleet(window=8000)
@@ -258,6 +262,7 @@ def test_a_text_of_ten_megabytes_stops_nobody_else(desk: Desk, name: str) -> Non
     assert "tokens > 8,000" in rows["2"][1]
 
 
+@pytest.mark.slow
 def test_an_output_that_never_fits_fails_its_rows_after_one_repair_each(desk: Desk) -> None:
     typed = STEP.replace('tk.Fixed("small")', 'tk.Fixed("small"), policy=tk.Repair(1), output=Label')
     label = "from pydantic import BaseModel\nclass Label(BaseModel):\n    label: str\n"

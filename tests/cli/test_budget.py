@@ -24,6 +24,7 @@ def tickets(desk: Desk) -> Desk:
     return desk
 
 
+@pytest.mark.slow
 def test_a_run_stops_at_its_budget_and_goes_on_with_a_larger_one(tickets: Desk) -> None:
     stopped = tickets.run("rows.csv", "--budget", "0.0005 USD", "--in-flight", "2")
     assert stopped.code == 1
@@ -39,6 +40,7 @@ def test_a_run_stops_at_its_budget_and_goes_on_with_a_larger_one(tickets: Desk) 
     assert set(asked.values()) == {1}, "nothing is paid for twice"
 
 
+@pytest.mark.slow
 def test_what_is_spent_and_held_back_is_shown_and_the_dead_are_reconciled(tickets: Desk) -> None:
     assert tickets.run("rows.csv", "--budget", "1 USD", "--limit", "2").code == 0
     told = json.loads(tickets.toolkit("budget", "latest", "--json").out)

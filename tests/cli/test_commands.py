@@ -24,6 +24,7 @@ def ran(desk: Desk) -> Desk:
 
 
 # ---------------------------------------------------------------------------------------------------------------- run
+@pytest.mark.slow
 def test_json_is_one_object_and_nothing_else_even_where_the_workflow_prints(desk: Desk) -> None:
     noisy = (desk.folder / "flow.py").read_text().replace("    return", "    print('noise')\n    return")
     desk.write("flow.py", f"print('noise')\n{noisy}")
@@ -46,6 +47,7 @@ def test_unknown_prices_are_counted_and_never_taken_for_nothing(desk: Desk) -> N
     assert told["calls_of_unknown_cost"] == told["calls"] == 6
 
 
+@pytest.mark.slow
 def test_a_second_run_reuses_what_is_on_record_and_fresh_asks_anew(desk: Desk) -> None:
     desk.run("rows.csv")
     again = json.loads(desk.run("rows.csv", "--json").out)
@@ -54,6 +56,7 @@ def test_a_second_run_reuses_what_is_on_record_and_fresh_asks_anew(desk: Desk) -
     assert (fresh["calls"], fresh["reused"]) == (6, 0)
 
 
+@pytest.mark.slow
 def test_limit_router_query_and_environment_are_obeyed(desk: Desk) -> None:
     desk.environment["TOOLKIT_HOME"] = "by-environment"
     ended = desk.run("select * from 'rows.csv' order by id desc", "--limit", "2", "--router", "cheapest", "--json")
@@ -66,6 +69,7 @@ def test_limit_router_query_and_environment_are_obeyed(desk: Desk) -> None:
     assert router.out == "router\nCheapest()\n"
 
 
+@pytest.mark.slow
 def test_a_run_whose_rows_failed_says_which_and_ends_with_1(ran: Desk) -> None:
     ended = ran.run("rows.csv")
     assert ended.code == 1
@@ -86,12 +90,14 @@ def test_a_bug_is_one_sentence_and_a_code_of_its_own(desk: Desk, monkeypatch: py
 
 
 # ------------------------------------------------------------------------------------------------------------ looking
+@pytest.mark.slow
 def test_runs_lists_the_newest_first(ran: Desk) -> None:
     ran.run("rows.csv", "--limit", "1")
     lines = [line.split() for line in ran.toolkit("runs").out.splitlines() if "plain-" in line]
     assert [line[2] for line in lines] == ["1", "3"]
 
 
+@pytest.mark.slow
 def test_show_tells_steps_models_and_problems_with_their_reasons(ran: Desk) -> None:
     ended = ran.toolkit("show", "latest")
     assert ended.code == 0
@@ -101,6 +107,7 @@ def test_show_tells_steps_models_and_problems_with_their_reasons(ran: Desk) -> N
     assert "\x1b" not in ended.out
 
 
+@pytest.mark.slow
 def test_show_of_a_row_is_its_timeline_with_waiting_and_service_apart(ran: Desk) -> None:
     ended = ran.toolkit("show", "latest", "--row", "1")
     assert ended.code == 0
@@ -136,6 +143,7 @@ def test_sql_without_a_query_lists_the_views(desk: Desk) -> None:
     assert "What did each model cost, by step?" in ended.out
 
 
+@pytest.mark.slow
 def test_sql_loads_neither_pandas_nor_sqlalchemy_nor_prefect(ran: Desk) -> None:
     program = (
         "import sys\nfrom toolkit.cli.app import app\n"
@@ -147,6 +155,7 @@ def test_sql_loads_neither_pandas_nor_sqlalchemy_nor_prefect(ran: Desk) -> None:
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error(ran: Desk) -> None:
     command = f"{' '.join(ran.command('sql'))} 'from range(200000)' --rows 200000 | head -1"
     ended = subprocess.run(
@@ -158,6 +167,7 @@ def test_a_reader_that_leaves_early_is_no_error(ran: Desk) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- health
+@pytest.mark.slow
 def test_doctor_tells_whether_keys_are_set_and_never_what_they_are(ran: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv("PREFECT_HOME", str(ran.folder))

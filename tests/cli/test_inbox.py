@@ -75,6 +75,7 @@ def test_a_question_is_shown_with_its_row_and_what_models_said(court: Desk) -> N
     assert (tried["model"], tried["grades"][0]["value"]) == ("small", 0.0)
 
 
+@pytest.mark.slow
 def test_an_answer_goes_on_with_its_row_alone(court: Desk) -> None:
     first, _ = ids(court)
     told = inbox(court, "answer", first[:8], "--value", "so it is", "--by", "Priya", "--note", "seen", "--resume")
@@ -91,6 +92,7 @@ def test_an_answer_goes_on_with_its_row_alone(court: Desk) -> None:
     assert {row: status for row, (status, _) in court.rows().items()} == {"1": "answered", "2": "parked"}
 
 
+@pytest.mark.slow
 def test_an_answer_that_does_not_fit_or_comes_too_late_is_one_sentence(court: Desk) -> None:
     first, second = ids(court)
     inbox(court, "answer", first, "--value", "so it is", "--by", "Priya", "--resume")
@@ -111,6 +113,7 @@ def test_an_answer_is_read_from_the_input(court: Desk) -> None:
     assert inbox(court, "show", json.loads(ended.out)["answered"][0]["id"])["value"] == "two\nlines"
 
 
+@pytest.mark.slow
 def test_one_after_the_other_skips_and_stops_as_told(court: Desk) -> None:
     ended = typed(court, "answer", "--interactive", "--by", "Priya", text="\nso it is\n")
     assert ended.code == 0, ended.err
@@ -120,6 +123,7 @@ def test_one_after_the_other_skips_and_stops_as_told(court: Desk) -> None:
     assert len(ids(court)) == 1
 
 
+@pytest.mark.slow
 def test_what_has_waited_too_long_falls_to_the_default_and_its_row_goes_on(desk: Desk) -> None:
     desk.write("flow.py", COURT)
     desk.write("rows.csv", "id,text,truth\n1,ticket 1,nothing of the kind\n")

@@ -146,6 +146,7 @@ def test_two_that_resume_the_same_run_share_its_rows_and_end_alike(batch: Desk) 
     assert sum(counts.values()) <= 2 * ROWS + open_calls
 
 
+@pytest.mark.slow
 def test_rows_in_trouble_are_listed_written_mended_and_driven_again(desk: Desk) -> None:
     desk.write("rows.csv", "id,text\n1,ticket 1\n2,\n2,ticket 3\n")
     assert desk.run("rows.csv").code == 1
@@ -167,6 +168,7 @@ def test_rows_in_trouble_are_listed_written_mended_and_driven_again(desk: Desk) 
     assert desk.toolkit("retry", "latest", "--failed").code == 2
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_from_another_folder(desk: Desk, tmp_path: Path) -> None:
     desk.write("rows.csv", "id,text\n1,ticket 1\n2,\n")
     assert desk.run("rows.csv").code == 1

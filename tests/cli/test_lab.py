@@ -47,6 +47,7 @@ def test_without_any_notebooks_it_is_one_sentence(tmp_path: Path) -> None:
         found(None, shipped=SHIPPED)
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_not_there_is_an_error_of_the_command(desk: Desk) -> None:
     ended = desk.toolkit("lab", "nowhere")
     assert ended.code == 2

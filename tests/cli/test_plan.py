@@ -102,6 +102,7 @@ def reply_flow(*, failing: bool) -> Workflow:
 ROWS = [{"id": name, "ticket": f"ticket {name}"} for name in "abc"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["full", "hashes"])
 def test_what_was_planned_is_what_a_resume_does(tmp_path: Path, content: str) -> None:
     model = Model(said("fine", cost_usd=0.01))
@@ -127,6 +128,7 @@ def test_a_parked_question_is_planned_to_wait(tmp_path: Path) -> None:
     assert (prospect.steps[0].waiting, dict(prospect.steps[0].ask), prospect.calls) == (3, {}, 0.0)
 
 
+@pytest.mark.slow
 def test_what_was_pruned_is_planned_to_be_asked_again(tmp_path: Path) -> None:
     model = Model()
     run = run_over(reply_flow(failing=True), ROWS, fleet_of(small=model), tmp_path)
@@ -144,6 +146,7 @@ def told(desk: Desk, *options: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_the_command_names_the_steps_that_would_be_asked_again(desk: Desk) -> None:
     desk.write("rows.csv", "id,text\n1,plan 1\n2,\n")
     assert desk.run("rows.csv", "--content", "hashes", "--redact", "personal").code == 1
@@ -155,6 +158,7 @@ def test_the_command_names_the_steps_that_would_be_asked_again(desk: Desk) -> No
     assert {step["step"]: step["ask"] for step in plan["steps"]}["plain/first"] == {"failed": 1}
 
 
+@pytest.mark.slow
 def test_the_command_says_so_where_nothing_is_left(desk: Desk) -> None:
     desk.write("rows.csv", "id,text\n1,done 1\n")
     assert desk.run("rows.csv").code == 0

@@ -38,6 +38,7 @@ def test_answers_are_graded_where_there_is_a_truth_with_their_model_and_attempt(
     )
 
 
+@pytest.mark.slow
 def test_grading_again_adds_only_what_is_new(home: Path) -> None:
     checks = {"first": [Contains("truth")]}
     assert grade_run(home, "latest", checks) == 2
@@ -46,6 +47,7 @@ def test_grading_again_adds_only_what_is_new(home: Path) -> None:
     assert History(home).sql("select sum(n) from quality").rows == ((5,),)
 
 
+@pytest.mark.slow
 def test_a_grader_sees_the_values_of_the_rows_other_steps(home: Path) -> None:
     assert grade_run(home, "latest", {"second": [Grounded(("first",))]}) == 3
     assert History(home).sql("select min(value) from grades").rows == ((1.0,),)

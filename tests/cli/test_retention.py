@@ -34,6 +34,7 @@ def home(desk: Desk) -> Path:
     return desk.folder / ".toolkit"
 
 
+@pytest.mark.slow
 def test_pruning_tells_what_went_and_the_sizes(ran: Desk) -> None:
     costs = History(home(ran)).sql("select step, calls, cost_usd from model_costs").rows
     ended = ran.toolkit("prune", "--keep-runs", "0")
@@ -55,6 +56,7 @@ def test_a_dry_run_of_pruning_changes_nothing(ran: Desk) -> None:
     assert texts_with(home(ran), "Quokka") == before
 
 
+@pytest.mark.slow
 def test_what_was_pruned_is_asked_again(ran: Desk) -> None:
     asked = sum(ran.server.counts().values())
     assert ran.run("rows.csv").code == 0
@@ -64,6 +66,7 @@ def test_what_was_pruned_is_asked_again(ran: Desk) -> None:
     assert sum(ran.server.counts().values()) == asked + 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -84,6 +87,7 @@ def test_mistakes_end_in_one_sentence_and_change_nothing(ran: Desk, arguments: l
     assert not (ran.folder / "elsewhere").exists()
 
 
+@pytest.mark.slow
 def test_an_erased_person_is_in_no_file_of_the_home(ran: Desk) -> None:
     assert "would erase 1 row of 1 run" in ran.toolkit("erase", "--subject", f"email={ADA}", "--dry-run").out
     ended = ran.toolkit("erase", "--subject", f"email={ADA}")
@@ -95,6 +99,7 @@ def test_an_erased_person_is_in_no_file_of_the_home(ran: Desk) -> None:
     assert (again.code, "no row has that value" in again.out) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_person_is_found_as_redaction_wrote_them(ran: Desk) -> None:
     ended = ran.run("rows.csv", "--redact", "personal", "--fresh")
     assert ended.code == 0, ended.err
@@ -108,6 +113,7 @@ def test_a_person_is_found_as_redaction_wrote_them(ran: Desk) -> None:
     assert texts_with(home(ran), ADA, "Quokka", *tokens) == []
 
 
+@pytest.mark.slow
 def test_a_history_that_is_open_elsewhere_is_told_by_process(ran: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 

@@ -18,6 +18,7 @@ def ran(desk: Desk) -> Desk:
     return desk
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_one_file_that_answers_the_same(ran: Desk) -> None:
     ended = ran.toolkit("snapshot", "all.duckdb")
     assert ended.code == 0, ended.err
@@ -30,6 +31,7 @@ def test_a_snapshot_is_one_file_that_answers_the_same(ran: Desk) -> None:
     assert json.loads(forced.out)["path"] == "all.duckdb"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["parquet", "jsonl"])
 def test_an_export_has_a_file_per_table(ran: Desk, format: str) -> None:
     ended = ran.toolkit("export", "out", "--format", format, "--tables", "runs,attempts", "--run", "latest")
@@ -39,6 +41,7 @@ def test_an_export_has_a_file_per_table(ran: Desk, format: str) -> None:
         assert connection.execute(f"select count(*) from '{ran.folder}/out/attempts.{format}'").fetchall() == [(6,)]
 
 
+@pytest.mark.slow
 def test_a_query_is_exported_as_one_file(ran: Desk) -> None:
     query = "select step, count(*) as calls from attempts group by step order by step"
     ended = ran.toolkit("export", "out", "--format", "jsonl", "--query", query, "--json")

@@ -269,6 +269,7 @@ EVENTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(EVENTS, st.floats(0.1, 5.0), st.floats(0.1, 5.0))
 def test_no_order_of_reserving_settling_kills_and_reconciling_passes_a_cap(
@@ -514,6 +515,7 @@ def test_a_limit_of_tokens_needs_no_price(tmp_path: Path) -> None:
     assert budgets_kept(tmp_path)[f"run {run.id}"][0] == 36
 
 
+@pytest.mark.slow
 def test_a_day_is_counted_over_runs_and_over_what_ran_before_anybody_counted(tmp_path: Path) -> None:
     fleet = priced()
     run_over(replying(), tickets(10), fleet, tmp_path)
@@ -588,6 +590,7 @@ def test_what_a_dead_process_held_back_is_spent_unless_its_attempt_is_on_record(
     assert told.rows == (("1", "1"),)
 
 
+@pytest.mark.slow
 def test_reservations_of_a_process_that_is_alive_are_left_alone(tmp_path: Path) -> None:
     code = (
         "import sys; from tests.core.test_budgets import *\n"

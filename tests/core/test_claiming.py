@@ -168,6 +168,7 @@ def test_rows_that_were_not_finished_are_anyones_when_their_process_leaves(journ
     assert taken(second, "b") == (set(), {"b"}, set())
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(plan=st.lists(st.tuples(st.integers(0, 2), st.sets(st.sampled_from("abcdef"), min_size=1)), max_size=12))
 def test_no_row_is_ever_two_processes(
@@ -350,6 +351,7 @@ def child(home: Path, *, asked: int) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_was_killed_is_shown_as_interrupted_at_once(tmp_path: Path) -> None:
     process = child(tmp_path, asked=10)
     history = History(tmp_path)
@@ -373,6 +375,7 @@ def test_a_run_that_nobody_signed_for_is_put_on_record_as_interrupted_by_the_nex
     assert History(tmp_path).sql("select status from runs where id = 'r'").rows == (("interrupted",),)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there processes cannot be stopped")
 def test_a_process_that_slept_too_long_is_given_up_and_notices_when_it_wakes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -43,6 +43,7 @@ def everything(running: Running) -> str:
 
 
 # -------------------------------------------------------------------------------------------------- what everybody sees
+@pytest.mark.slow
 def test_models_later_steps_and_the_record_see_the_same_tokens(tmp_path: Path) -> None:
     seen: list[Any] = []
 
@@ -216,6 +217,7 @@ tk.Workflow("w", [reply]).run(rows, fleet, home=sys.argv[1], run_id="killed", re
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_over_rows_with_secrets_pays_again_for_no_more_than_was_under_way(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)]
     child = subprocess.Popen([*command, "personal"], stdout=subprocess.PIPE, text=True)
@@ -276,6 +278,7 @@ def test_a_mode_that_there_is_not_is_refused(tmp_path: Path, options: dict[str, 
 
 
 # ------------------------------------------------------------------------------------------------------ content: hashes
+@pytest.mark.slow
 def test_with_hashes_no_word_of_rows_requests_replies_or_reasons_is_on_record(tmp_path: Path) -> None:
     @step
     def broken(ticket: str) -> str:

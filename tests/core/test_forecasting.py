@@ -74,6 +74,7 @@ def test_before_anything_has_run_the_first_step_is_known_and_the_next_is_said_to
     assert found.cost_usd.worst is None
 
 
+@pytest.mark.slow
 def test_what_is_answered_on_record_is_counted_and_leads_to_what_the_next_step_asks(tmp_path: Path) -> None:
     fleet = priced()
     run_over(FLOW, tickets(3), fleet, tmp_path)

@@ -111,6 +111,7 @@ def test_a_deadline_is_never_moved_forward(story: list[tuple[float, CallError | 
         breaker = after
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_of_many_who_would_probe_at_most_one_does_at_a_time(data: st.DataObject) -> None:
     breaker, at, under_way = SHUT, SHUT_SECONDS, dict[int, float]()
@@ -140,6 +141,7 @@ _bookings = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(pace=_paces, bookings=_bookings)
 def test_no_stretch_of_time_sees_more_than_the_limit_whoever_books(

@@ -219,3 +219,63 @@ def test_a_program_passes_where_the_tests_come_to_their_end(
 def test_the_repr_of_a_grader_builds_it(grader: Grader) -> None:
     assert eval(repr(grader)) == grader
     assert hash(grader) == hash(eval(repr(grader)))
+
+
+# ------------------------------------------------------------------------------------------------- answers in the wild
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (".5", 0.5), ("It is .75.", 0.75), ("between 10-12", 12.0), ("COVID-19", 19.0), ("12 m2", 12.0), ("USD5", 5.0),
+        ("-3", -3.0), ("about −3.5 degrees", -3.5), ("(7)", 7.0), ("1.2e3", 1200.0), ("costs 3.", 3.0),
+    ],
+)  # fmt: skip
+def test_the_last_number_that_stands_alone_is_the_answer(text: str, number: float) -> None:
+    grade = graded(Numeric("truth"), Case(text, {"truth": number}))
+    assert grade is not None and grade.value == 1, grade
+
+
+@pytest.mark.parametrize(("one", "other"), [("-5", "5"), ("C++", "C"), ("C#", "C")])
+def test_a_sign_and_a_plus_are_no_punctuation(one: str, other: str) -> None:
+    grade = graded(Normalised("truth"), Case(one, {"truth": other}))
+    assert grade is not None and grade.value == 0
+    same = graded(Normalised("truth"), Case(f" {one.lower()}. ", {"truth": one}))
+    assert same is not None and same.value == 1
+
+
+def test_a_field_that_is_a_text_need_be_no_json() -> None:
+    grader = Schema({"type": "string", "enum": ["refund"]}, of="intent")
+    for intent, value in (("refund", 1), ("other", 0)):
+        grade = graded(grader, Case({"intent": intent}))
+        assert grade is not None and grade.value == value
+
+
+CODE = "def f(n):\n    return n + 1"
+
+
+FENCED = (
+    f"```python\n{CODE}\n```\nExample output:\n```\n>>> f(1)\n2\n```",
+    f"```bash\npip install x\n```\n```py\n{CODE}\n```",
+    f"```python3\n{CODE}\n```",
+    f"```\n{CODE}\n```",
+)
+
+
+@pytest.mark.parametrize("answer", [CODE, *FENCED])
+def test_of_an_answer_with_fences_the_python_counts(answer: str) -> None:
+    grade = graded(Passes("tests"), Case(answer, {"tests": "assert f(1) == 2"}))
+    assert grade is not None and grade.value == 1, grade
+
+
+@pytest.mark.parametrize("tests", ["def test_f():\n    assert f(1) == 3", "def check(g):\n    assert g(1) == 3"])
+def test_tests_that_call_nothing_give_no_grade(tests: str) -> None:
+    grade = graded(Passes("tests"), Case(CODE, {"tests": tests}))
+    assert grade is not None and grade.value is None and "call nothing" in grade.reason
+
+
+def test_what_is_retrieved_twice_takes_two_places() -> None:
+    grade = graded(Recall("relevant", k=2), Case(["a", "a", "a", "b"], {"relevant": ["b"]}))
+    assert grade is not None and grade.value == 0
+
+
+def test_nothing_is_in_an_empty_answer() -> None:
+    assert graded(Contains("truth"), Case("", {"truth": ["???"]})) is None

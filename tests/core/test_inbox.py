@@ -212,6 +212,7 @@ def test_a_word_of_a_list_of_words_needs_no_json(tmp_path: Path) -> None:
     assert again.answers()["verdict"].tolist() == ["yes"]
 
 
+@pytest.mark.slow
 def test_rows_that_ask_the_very_same_are_answered_together(tmp_path: Path) -> None:
     rows = [{"id": "1", "ticket": "a hard one"}, {"id": "2", "ticket": "a hard one"}]
     run, model = parked(tmp_path, rows)
@@ -239,6 +240,7 @@ def test_a_question_of_a_nested_workflow_resumes_the_row_of_the_batch(tmp_path: 
     assert (again.progress.answered, model.calls) == (1, calls)
 
 
+@pytest.mark.slow
 def test_what_a_person_types_is_redacted_as_the_run_is(tmp_path: Path) -> None:
     @tk.step(route=tk.Fixed("reviewer"))
     def verdict(ticket: str) -> tk.Request:
@@ -255,6 +257,7 @@ def test_what_a_person_types_is_redacted_as_the_run_is(tmp_path: Path) -> None:
     assert "[email:" in told and "[card:" in told
 
 
+@pytest.mark.slow
 def test_only_the_chosen_rows_run_and_an_unfinished_run_stays_unfinished(tmp_path: Path) -> None:
     run, model = parked(tmp_path)
     with tk.Journal.open(tmp_path) as journal:
@@ -270,6 +273,7 @@ def test_only_the_chosen_rows_run_and_an_unfinished_run_stays_unfinished(tmp_pat
 
 
 # ------------------------------------------------------------------------------------------------------------- labels
+@pytest.mark.slow
 def test_answers_become_labels_of_the_attempts_before_them(tmp_path: Path) -> None:
     run, _ = parked(tmp_path)
     inbox = tk.Inbox(tmp_path)
@@ -312,6 +316,7 @@ def test_free_text_in_other_words_is_neither_right_nor_wrong() -> None:
     assert agreement(True, 1)[0] == 0.0
 
 
+@pytest.mark.slow
 def test_a_person_may_grade_what_models_said_and_that_counts_instead(tmp_path: Path) -> None:
     run, _ = parked(tmp_path)
     inbox = tk.Inbox(tmp_path)
@@ -325,6 +330,7 @@ def test_a_person_may_grade_what_models_said_and_that_counts_instead(tmp_path: P
     assert found == (("b", "score", 0.75, "4", "nearly"), ("c", "assertion", 0.0, "failed", "nearly"))
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_a_label_stays_and_one_that_is_none_can_be_taken_back(tmp_path: Path) -> None:
     parked(tmp_path)
     inbox = tk.Inbox(tmp_path)
@@ -341,6 +347,7 @@ def test_an_answer_that_is_a_label_stays_and_one_that_is_none_can_be_taken_back(
     assert inbox.find(other).answered_by == "Tom"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mark", "told"), [(6, "1 to 5, not 6"), (0.5, "not 0.5"), ("good", "not 'good'")])
 def test_a_grade_off_the_scale_or_of_nothing_is_refused_and_the_question_stays_open(
     tmp_path: Path, mark: Any, told: str
@@ -357,6 +364,7 @@ def test_a_grade_off_the_scale_or_of_nothing_is_refused_and_the_question_stays_o
 
 
 # ---------------------------------------------------------------------------------------------------------- many, pages
+@pytest.mark.slow
 def test_many_questions_are_read_a_page_at_a_time_and_counted(tmp_path: Path) -> None:
     run, _ = parked(tmp_path, [{"id": f"r{n:02}", "ticket": f"a hard {n}"} for n in range(7)])
     inbox = tk.Inbox(tmp_path)
@@ -366,6 +374,7 @@ def test_many_questions_are_read_a_page_at_a_time_and_counted(tmp_path: Path) ->
     assert inbox.count(person="reviewe_") == inbox.count(person="%") == 0
 
 
+@pytest.mark.slow
 def test_a_question_is_taken_as_it_is_on_record_now(tmp_path: Path) -> None:
     parked(tmp_path, ROWS[1:2])
     inbox = tk.Inbox(tmp_path)

@@ -140,6 +140,7 @@ def without_data(dialect: str, body: dict[str, Any]) -> Any:
     return rest
 
 
+@pytest.mark.slow
 def test_every_row_is_answered_by_the_same_model_by_the_same_route_and_policy(
     heard: tuple[str, Ear, Running],
 ) -> None:

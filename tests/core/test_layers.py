@@ -75,6 +75,7 @@ def test_every_module_has_a_layer() -> None:
     assert tops - set(LAYER) == set(), "give the new module a layer in the table of this test"
 
 
+@pytest.mark.slow
 def test_imports_go_downward_only() -> None:
     known = {name: path for name, path in modules().items() if name != "toolkit"}
     upward = [
@@ -98,6 +99,7 @@ def test_within_motion_a_request_knows_no_row_a_row_no_run_and_a_run_no_person()
     assert upward == []
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle() -> None:
     known = modules()
     graph = {name: set(imports(path, set(known), everywhere=False)) - {name} for name, path in known.items()}

@@ -85,6 +85,7 @@ def test_an_answer_out_of_the_record_is_not_judged_again(tmp_path: Path) -> None
     assert judge.calls == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("judge", "why"),
     [
@@ -224,6 +225,7 @@ def test_a_grader_that_asks_does_not_grade_finished_runs_by_code(tmp_path: Path)
         grade_run(tmp_path, run.id, {"reply": [JUDGED]})
 
 
+@pytest.mark.slow
 def test_a_replay_plays_the_judge_back_and_misses_what_it_never_said(tmp_path: Path) -> None:
     run = run_over(desk(), tickets(3), models(), tmp_path)
     again = tk.replay(run, desk(), models())

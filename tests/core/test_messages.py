@@ -166,6 +166,7 @@ def test_what_passes_is_read_back_from_the_wire_as_it_was(provider: str, request
     assert (back.tools, back.seed, back.max_output_tokens) == (passing.tools, passing.seed, 9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", [*FORMATS, "embedded"])
 @pytest.mark.parametrize("sees", [(), ("vision",)])
 @given(request_=conversations())
@@ -252,6 +253,7 @@ def test_what_stands_where_nobody_may_say_it_is_named_and_left_out() -> None:
     assert [message.role for message in found.request.messages] == ["system"]
 
 
+@pytest.mark.slow
 def test_a_reply_of_one_provider_goes_on_at_another_with_its_losses_on_record(tmp_path: Path) -> None:
     @step(route=Fixed("far"))
     def reply(ticket: str) -> Request:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import toolkit as tk
 from toolkit.records import Request
 
 
+@pytest.mark.slow
 def test_a_run_resumed_while_its_question_is_open_asks_no_model_again(tmp_path: Path) -> None:
     asked: list[str] = []
 

@@ -325,6 +325,7 @@ OUTCOMES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(POLICIES, min_size=1, max_size=6),
     st.permutations(["small", "large", "other", "person"]),

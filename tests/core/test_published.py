@@ -45,6 +45,7 @@ def text_prices(model: ModelInfo) -> ModelPrice | None:
     return ModelPrice(**{name: held[name] for name in names if held.get(name) is not None})
 
 
+@pytest.mark.slow
 def test_every_model_of_the_list_is_found_by_its_id_at_its_own_price_and_never_at_a_relatives() -> None:
     """The cost is that of the package's own calculation, at lengths on both sides of every tier."""
     wrong = []

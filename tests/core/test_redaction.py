@@ -318,6 +318,7 @@ JSONS = st.recursive(
 EVERYTHING = Redactor(Redact.personal(patterns={"word": r"\bw[a-z]+d\b"}), key=KEY, known=["fleet-key-one"])
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(PROSE, st.text(st.sampled_from("0123456789 -.+()@:=[]{}\"'\\aktpsword_EB\n"), max_size=80)))
 def test_redacting_twice_is_redacting_once(text: str) -> None:
@@ -361,6 +362,7 @@ def test_a_number_is_a_card_only_with_its_own_check_digit(number: int, issuer: s
     assert sum(is_card(f"{body}{digit}") for digit in range(10)) == (len(set(body)) > 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -38,6 +38,7 @@ FLOW = Workflow("w", [reply, checked])
 
 
 # ------------------------------------------------------------------------------------------------------------- bounds
+@pytest.mark.slow
 def test_rows_are_read_no_further_ahead_than_are_in_flight_or_claimed_next(tmp_path: Path) -> None:
     read = finished = most_ahead = 0
     cancel = Cancels()
@@ -90,6 +91,7 @@ def test_many_plain_tools_wait_for_the_world_at_the_same_time(tmp_path: Path) ->
 
 
 # -------------------------------------------------------------------------------------------- cancelled and continued
+@pytest.mark.slow
 def test_a_cancelled_run_goes_on_where_it_stopped_and_asks_only_what_is_missing(tmp_path: Path) -> None:
     asked: list[str] = []
     cancel = Cancels()
@@ -285,6 +287,7 @@ def test_what_no_row_can_help_ends_the_run_with_its_error_and_it_can_be_continue
 
 
 # -------------------------------------------------------------------------------------------------------- many at once
+@pytest.mark.slow
 def test_twenty_runs_at_the_same_time_share_one_home(tmp_path: Path) -> None:
     async def answer(request: Request) -> str:
         await asyncio.sleep(0.005)
@@ -323,6 +326,7 @@ assert run.progress.answered == 60, run
 """
 
 
+@pytest.mark.slow
 def test_several_processes_share_one_home(tmp_path: Path) -> None:
     children = [
         subprocess.Popen([sys.executable, "-c", textwrap.dedent(CHILD), str(tmp_path), str(number)])
@@ -339,6 +343,7 @@ KILLED = CHILD.replace(
 ).replace("home=Path(sys.argv[1])", 'home=Path(sys.argv[1]), run_id="killed"')
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_continued_and_pays_again_for_no_more_than_was_under_way(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path), "0"], stdout=subprocess.PIPE, text=True

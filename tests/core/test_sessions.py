@@ -150,6 +150,7 @@ def test_saying_nothing_is_refused(tmp_path: Path, words: str | None, data: Any)
         session.say(words, **data)
 
 
+@pytest.mark.slow
 def test_turns_in_both_dialects_are_one_conversation(tmp_path: Path) -> None:
     with running(fake.settings({"models": {"a": {}, "b": {}}})) as served:
         specs = [
@@ -256,6 +257,7 @@ def test_waiting_has_an_end(tmp_path: Path) -> None:
         first.join()
 
 
+@pytest.mark.slow
 def test_processes_that_talk_at_once_each_get_turns_of_their_own(tmp_path: Path) -> None:
     opened(tmp_path).close()
     code = (
@@ -334,6 +336,7 @@ opened(Path(sys.argv[1]), model).say("hello")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 @pytest.mark.parametrize(("when", "calls"), [("asking", 1), ("answered", 0)])
 def test_a_killed_turn_is_seen_and_paid_for_once(tmp_path: Path, when: str, calls: int) -> None:

@@ -186,6 +186,7 @@ with Journal.open(sys.argv[1], merges=False) as journal:
 """
 
 
+@pytest.mark.slow
 def test_times_that_processes_book_are_all_apart(tmp_path: Path) -> None:
     Journal.open(tmp_path, merges=False).close()
     command = [sys.executable, "-c", BOOKS, str(tmp_path)]
@@ -248,6 +249,7 @@ def test_a_model_of_this_process_is_nobody_elses_business_and_its_turns_are_on_r
     assert column(run, "select name from events") == ["toolkit.model.open"]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_well_and_has_no_limit_costs_no_transaction(tmp_path: Path) -> None:
     with fake.running(fake.settings({"models": {"small": {}}})) as server:
         fleet = Fleet.of(ModelSpec("small", "openai", "small", endpoint=server.endpoint("small")))
@@ -283,6 +285,7 @@ def test_a_run_that_is_cancelled_while_it_waits_for_a_limit_ends(tmp_path: Path)
     assert running.run.status == "cancelled"
 
 
+@pytest.mark.slow
 def test_waiting_for_a_limit_is_recorded_apart_from_service(tmp_path: Path) -> None:
     with fake.running(fake.settings({"models": {"small": {}}})) as server:
         spec = ModelSpec("small", "openai", "small", endpoint=server.endpoint("small"), requests_per_minute=600)
@@ -290,6 +293,7 @@ def test_waiting_for_a_limit_is_recorded_apart_from_service(tmp_path: Path) -> N
     assert column(run, "select max(wait_seconds) > 0.5 and max(service_seconds) < 0.5 from attempts") == [True]
 
 
+@pytest.mark.slow
 def test_requests_for_vectors_of_many_rows_are_few_calls_and_each_row_is_charged_its_share(tmp_path: Path) -> None:
     with fake.running(fake.settings({"models": {"small": {"latency_seconds": 0.05}}})) as server:
         spec = ModelSpec(

@@ -66,6 +66,7 @@ def is_quiet(model: Model) -> bool:
     return model.calls == before
 
 
+@pytest.mark.slow
 def test_while_a_run_is_paused_nothing_is_asked_and_then_everything_is_once(tmp_path: Path) -> None:
     model = Model(slow(0.05))
     run = started(tmp_path, model, rows=300)
@@ -95,6 +96,7 @@ def test_no_further_attempt_begins_while_it_is_paused_be_it_a_retry(tmp_path: Pa
     assert run.sql("select list(number order by number) from attempts").rows == (([1, 2, 3, 4],),)
 
 
+@pytest.mark.slow
 def test_a_call_that_waits_at_the_door_when_the_run_is_paused_is_not_sent(tmp_path: Path) -> None:
     model = Model(slow(0.25))
     fleet = tk.Fleet({}).with_function("small", model, concurrency=1)
@@ -162,6 +164,7 @@ def test_a_paused_budget_holds_nothing_back_for_what_was_not_sent(tmp_path: Path
     assert balances == [(pytest.approx(0.006), pytest.approx(0.0))]
 
 
+@pytest.mark.slow
 def test_a_paused_run_can_be_cancelled_and_resumed(tmp_path: Path) -> None:
     model = Model(slow(0.05))
     run = started(tmp_path, model, rows=400)
@@ -196,6 +199,7 @@ def test_a_run_that_nobody_works_on_cannot_be_paused(tmp_path: Path) -> None:
         steer(tmp_path / "elsewhere", run.id, "pause")
 
 
+@pytest.mark.slow
 def test_who_comes_to_a_paused_run_waits_with_the_others(tmp_path: Path) -> None:
     first, second = Model(slow(0.02)), Model(slow(0.02))
     run = started(tmp_path, first, rows=600)
@@ -210,6 +214,7 @@ def test_who_comes_to_a_paused_run_waits_with_the_others(tmp_path: Path) -> None
     assert first.calls + second.calls == 600
 
 
+@pytest.mark.slow
 def test_a_run_that_is_being_cancelled_is_not_begun_again_beside_those_who_still_stop(tmp_path: Path) -> None:
     model = Model(slow(4.0))
     run = started(tmp_path, model, rows=4)
@@ -254,6 +259,7 @@ def done(home: Path) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_a_run_of_another_process_is_paused_goes_on_and_is_cancelled_from_the_command_line(tmp_path: Path) -> None:
     def toolkit(*words: str) -> str:
         return CliRunner().invoke(app, [*words, "--home", str(tmp_path)]).output
@@ -276,6 +282,7 @@ def test_a_run_of_another_process_is_paused_goes_on_and_is_cancelled_from_the_co
     assert "nobody works on run elsewhere now: it is cancelled" in toolkit("pause", "latest")
 
 
+@pytest.mark.slow
 def test_a_paused_run_whose_process_is_killed_is_interrupted_and_goes_on_unpaused(tmp_path: Path) -> None:
     with elsewhere(tmp_path) as process:
         steer(tmp_path, "elsewhere", "pause")

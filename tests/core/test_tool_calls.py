@@ -310,6 +310,7 @@ def test_another_model_takes_over_where_the_one_that_called_is_gone(tmp_path: Pa
     assert [each.text for each in results(large.requests[0])] == ['["x 0","x 1","x 2"]']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["by hand", {"calls": []}, {"value": 7}], ids=str)
 def test_a_person_who_takes_over_answers_for_the_step_and_calls_nothing(tmp_path: Path, word: Json) -> None:
     def small(request: Request) -> Any:
@@ -339,6 +340,7 @@ PARTS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(PARTS).map(tuple))
 def test_what_a_model_said_comes_back_from_the_record_as_it_was(parts: tuple[Part, ...]) -> None:
     reader, reply = TurnOutput.ending_in(Output()), Reply(parts=parts)
@@ -611,6 +613,7 @@ log(run.run.status + " " + str(run.progress.answered))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_calls_nothing_again_that_is_on_record(tmp_path: Path) -> None:
     script, log = tmp_path / "killed.py", tmp_path / "log"
     script.write_text(textwrap.dedent(KILLED))
@@ -733,6 +736,7 @@ def _check_conversation(body: dict[str, Any], dialect: str) -> None:
         assert all("input_schema" in tool_ for tool_ in body["tools"])
 
 
+@pytest.mark.slow
 def test_faults_of_the_network_are_mended_in_the_middle_of_a_conversation(tmp_path: Path) -> None:
     profile: dict[str, Any] = {"tools": "first-turn", "faults": "429:0.2, 500:0.2, cut_stream:0.2, bad_arguments:0.2"}
     profile |= {"retry_after_seconds": 0.0}
@@ -781,6 +785,7 @@ def test_a_tool_is_called_as_the_function_that_it_is() -> None:
     assert made("x", k=1) == ["x 0"]
 
 
+@pytest.mark.slow
 def test_the_views_count_calls_of_models_alone(tmp_path: Path) -> None:
     priced = Reply(parts=calls(("search", {"query": "a"}), ("search", {"query": 7})).parts, cost_usd=0.25)
     model = Model(in_turn(priced, Reply(parts=(Text("done"),), cost_usd=0.5)))

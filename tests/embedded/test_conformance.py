@@ -84,6 +84,7 @@ def said_or_refused(name: str, request: Request) -> tuple[Reply | None, str]:
         return None, str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ticket", TICKETS, ids=lambda text: text[:12] or "empty")
 @pytest.mark.parametrize(("name", "shape", "sections"), ASKED, ids=lambda part: getattr(part, "__name__", None))
 def test_answers_fit_the_schema_or_are_refused_in_a_sentence(

@@ -19,6 +19,7 @@ SCHEMA = {
 }
 
 
+@pytest.mark.slow
 def test_it_quotes_the_sentence_that_answers_and_names_its_source() -> None:
     given = answer("quoter", SCHEMA, question="How often does a mower need a new blade?", passages=json.dumps(PASSAGES))
 

@@ -108,6 +108,7 @@ def test_another_shops_numbers_are_a_setting() -> None:
     assert json.loads(said.text)["order_id"] == "AB-1234567"
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=300) | st.from_regex(r"[L\-0-9 .,€/eurojunm']{0,60}", fullmatch=True))
 def test_no_text_breaks_it(text: str) -> None:

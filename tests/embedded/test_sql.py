@@ -120,6 +120,7 @@ def test_periods_are_understood(words: str, start: str, end: str) -> None:
     assert f"ordered_on >= '{start}' and ordered_on < '{end}'" in query(f"How many orders {words}?")
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(
     st.text(max_size=120)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +101,7 @@ def test_intervals_hold_the_value_in_the_limit(right: float) -> None:
         assert held >= 0.9, name
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=10, max_size=60))
 def test_who_is_first_does_not_matter_and_intervals_hold_their_value(pairs: list[tuple[int, int]]) -> None:
     one = agreement([a for a, _ in pairs], [b for _, b in pairs])
@@ -129,3 +133,25 @@ def test_too_few_rows_one_label_and_infinite_grades_give_a_sentence_and_no_numbe
         agreement([math.inf] * 12, [1.0] * 12)
     with pytest.raises(ValueError, match="paired row by row"):
         agreement([1], [1, 2])
+
+
+# ------------------------------------------------------------------------------------------------------ types of grades
+@pytest.mark.parametrize(
+    ("judge", "people"),
+    [
+        ([1, 0] * 20 + ["unsure"], [1.0, 0.0] * 20 + ["unsure"]),
+        (np.array([True, False] * 20), [1, 0] * 20),
+        ([Decimal(1)] * 10 + [Decimal(0)] * 10, [1.0] * 10 + [0.0] * 10),
+        ([1, 0] * 20 + [pd.NA], [1.0, 0.0] * 20 + [1]),
+        (np.array([1, 0, np.nan] * 20, dtype=np.float32), [1, 0, 1] * 20),
+    ],
+)
+def test_the_same_grade_is_the_same_whatever_type_it_has(judge: Any, people: Any) -> None:
+    found = agreement(judge, people).agreed
+    assert isinstance(found, Estimate) and found.value == 1
+
+
+def test_the_level_is_that_of_all_measures() -> None:
+    found = agreement([1, 0, 1, 1] * 10, [1, 0, 0, 1] * 10, level=0.8)
+    for each in (found.agreed, found.kappa, found.alpha, found.ac1, found.bias):
+        assert isinstance(each, Estimate) and each.level == 0.8

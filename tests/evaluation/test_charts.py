@@ -72,6 +72,7 @@ def words(chart: Any) -> str:
 
 
 # -------------------------------------------------------------------------------------------------------- comparisons
+@pytest.mark.slow
 def test_a_comparison_shows_each_measure_with_its_unit_and_the_exchange() -> None:
     told = titles(compared(scored()).plot())
     assert {
@@ -85,12 +86,14 @@ def test_a_comparison_shows_each_measure_with_its_unit_and_the_exchange() -> Non
     } <= told
 
 
+@pytest.mark.slow
 def test_every_segment_has_its_line() -> None:
     rng = np.random.default_rng(2)
     found = compared(scored(segments=rng.choice(["de", "en"], 60).astype(object)))
     assert {"b", "b · de", "b · en"} <= {row["line"] for row in rows(found.plot()) if "line" in row}
 
 
+@pytest.mark.slow
 def test_the_slider_moves_over_the_worths_and_each_has_one_best_and_its_words() -> None:
     found = compared(scored())
     chart = found.plot(price=0.01)
@@ -107,6 +110,7 @@ def test_the_slider_moves_over_the_worths_and_each_has_one_best_and_its_words() 
         assert best["value"] == max(row["value"] for row in grid if row["place"] == x)
 
 
+@pytest.mark.slow
 def test_the_verdict_beside_an_interval_has_room() -> None:
     chart = compared(scored()).plot()
     axes = (each.get("scale", {}) for each in parts(told_of(chart)) if each.get("field") == "low")
@@ -115,6 +119,7 @@ def test_the_verdict_beside_an_interval_has_room() -> None:
     assert high - farthest >= 0.2 * (high - low)
 
 
+@pytest.mark.slow
 def test_a_chart_of_many_contenders_keeps_its_data_small() -> None:
     found = compared(scored(n=40, k=30))
     told = told_of(found.plot())
@@ -122,6 +127,7 @@ def test_a_chart_of_many_contenders_keeps_its_data_small() -> None:
     assert max(len(each) for each in told["datasets"].values()) < 5_000
 
 
+@pytest.mark.slow
 def test_a_million_rows_are_no_million_points() -> None:
     rng = np.random.default_rng(3)
     n = 200_000
@@ -216,6 +222,7 @@ def luminance(colour: str) -> float:
     return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["#ffffff", "#111111"])
 def test_text_reads_on_a_light_page_and_on_a_dark_one(page: str) -> None:
     lighter, darker = sorted((luminance(INK), luminance(page)), reverse=True)
@@ -223,6 +230,7 @@ def test_text_reads_on_a_light_page_and_on_a_dark_one(page: str) -> None:
     assert told_of(compared(scored()).plot())["config"]["background"] == "transparent"
 
 
+@pytest.mark.slow
 def test_a_notebook_keeps_a_chart_that_jupyterlab_draws_and_a_small_picture() -> None:
     chart = compared(scored()).plot()
     data, metadata = shown(told_of(chart))
@@ -241,6 +249,7 @@ def test_data_that_looks_like_a_colour_stays_as_it_is() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_charts_are_saved_without_a_network(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):

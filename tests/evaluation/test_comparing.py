@@ -48,6 +48,7 @@ def two(home: Path) -> list[Any]:
     return [ran(home, tk.Fixed("small"), n=80), ran(home, tk.Fixed("large"), n=80)]
 
 
+@pytest.mark.slow
 def test_runs_are_paired_by_row(two: list[Any]) -> None:
     found = tk.compare(two, step="label")
     true = np.mean([is_right("large", row) - is_right("small", row) for row in rows(80)])
@@ -75,6 +76,7 @@ def test_rows_that_belong_together_widen_the_interval_only_as_far_as_they_are_al
     assert (difference.n, difference.groups, difference.test) == (80, 20, "paired t")
 
 
+@pytest.mark.slow
 def test_each_segment_is_told_and_all_are_corrected_together(tmp_path: Path) -> None:
     given = rows(80, lang=lambda i: "de" if i < 30 else "en")
     runs = [ran(tmp_path, tk.Fixed(model), given=given) for model in ("small", "large")]
@@ -84,6 +86,7 @@ def test_each_segment_is_told_and_all_are_corrected_together(tmp_path: Path) -> 
     assert told(found, runs[1].id).comparisons == 9
 
 
+@pytest.mark.slow
 def test_an_answer_out_of_the_record_costs_what_it_cost(tmp_path: Path) -> None:
     first, again = (ran(tmp_path, tk.Fixed("small")) for _ in range(2))
     assert again.sql("select count(reused_from) from answers where step = 'desk/label'").rows == ((60,),)
@@ -91,6 +94,7 @@ def test_an_answer_out_of_the_record_costs_what_it_cost(tmp_path: Path) -> None:
     assert difference.value == 0
 
 
+@pytest.mark.slow
 def test_rows_with_one_id_and_other_words_are_not_paired(tmp_path: Path) -> None:
     other = [{**row, "text": f"question {i + 1000}"} if i < 5 else row for i, row in enumerate(rows(60))]
     runs = [ran(tmp_path, tk.Fixed("small")), ran(tmp_path, tk.Fixed("large"), given=other)]
@@ -99,6 +103,7 @@ def test_rows_with_one_id_and_other_words_are_not_paired(tmp_path: Path) -> None
     assert any("5 rows have one id and different fields" in note for note in found.scored.notes)
 
 
+@pytest.mark.slow
 def test_an_answer_that_failed_counts_as_the_worst(tmp_path: Path) -> None:
     def refuses(request: Request) -> str:
         if int(text_of(request).split()[-1]) < 6:
@@ -129,6 +134,7 @@ def test_routers_are_compared_directly_where_all_answers_are_on_record(two: list
     assert told(found, "half", measure="cost").value == pytest.approx(0.0045)
 
 
+@pytest.mark.slow
 def test_routers_are_inferred_from_history_where_answers_are_missing(tmp_path: Path) -> None:
     run = ran(tmp_path, tk.Uniform("small", "large"), n=400)
     found = tk.compare(run, step="label", routers={"cheap": tk.Fixed("small"), "dear": tk.Fixed("large")})
@@ -171,6 +177,7 @@ def test_constant_scores_and_one_class_are_refused(tmp_path: Path) -> None:
     assert "all 80 grades are 1: such a grade tells nothing apart" in why_not(tk.compare(runs, step="label"))
 
 
+@pytest.mark.slow
 def test_missing_grades_are_refused_where_they_are_missing_on_one_side(tmp_path: Path) -> None:
     graded = ran(tmp_path, tk.Fixed("small"))
     ungraded = desk(tk.Fixed("large"), step=replace(label, grade=())).run(rows(60), fleet(), home=tmp_path)
@@ -187,6 +194,7 @@ def test_no_grades_at_all_are_refused(tmp_path: Path) -> None:
     assert told(found, runs[1].id, measure="cost").value == pytest.approx(0.009)
 
 
+@pytest.mark.slow
 def test_a_grade_that_is_no_number_is_no_grade(tmp_path: Path) -> None:
     runs = [ran(tmp_path, tk.Fixed(model)) for model in ("small", "large")]
     before = told(tk.compare(runs, step="label"), runs[1].id)
@@ -198,6 +206,7 @@ def test_a_grade_that_is_no_number_is_no_grade(tmp_path: Path) -> None:
     assert told(tk.compare(runs, step="label"), runs[1].id) == before
 
 
+@pytest.mark.slow
 def test_prices_that_are_unknown_leave_cost_without_a_number(tmp_path: Path) -> None:
     runs = [ran(tmp_path, tk.Fixed(model), models=fleet(priced=False)) for model in ("small", "large")]
     found = tk.compare(runs, step="label")
@@ -205,6 +214,7 @@ def test_prices_that_are_unknown_leave_cost_without_a_number(tmp_path: Path) -> 
     assert told(found, runs[1].id).n == 60
 
 
+@pytest.mark.slow
 def test_a_price_that_one_run_lacks_leaves_cost_without_a_number(tmp_path: Path) -> None:
     models = fleet("small").with_function("large", lambda request: "yes")
     runs = [ran(tmp_path, tk.Fixed(model), models=models) for model in ("small", "large")]

@@ -114,6 +114,7 @@ def test_a_negative_margin_is_refused() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------- simulations
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [10, 15, 30, 100])
 @pytest.mark.parametrize("shape", ["even", "skewed", "rare"])
 def test_intervals_of_graded_scores_hold_the_truth_in_small_tables(n: int, shape: str) -> None:
@@ -132,6 +133,7 @@ def test_intervals_of_graded_scores_hold_the_truth_in_small_tables(n: int, shape
     assert held / trials >= 0.93
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("groups", "size"), [(10, 3), (20, 8), (40, 2)])
 def test_intervals_of_clustered_answers_hold_the_truth(groups: int, size: int) -> None:
     rng = np.random.default_rng([8, groups])
@@ -145,6 +147,7 @@ def test_intervals_of_clustered_answers_hold_the_truth(groups: int, size: int) -
     assert held / trials >= 0.93
 
 
+@pytest.mark.slow
 def test_intervals_of_costs_hold_the_truth_though_some_are_very_dear() -> None:
     rng = np.random.default_rng(9)
     held, trials = 0, 600
@@ -157,6 +160,7 @@ def test_intervals_of_costs_hold_the_truth_though_some_are_very_dear() -> None:
     assert held / trials >= 0.93
 
 
+@pytest.mark.slow
 def test_of_several_that_are_alike_none_is_told_better_or_worse_more_often_than_one_time_in_twenty() -> None:
     rng = np.random.default_rng(10)
     claims, trials = 0, 300
@@ -166,6 +170,7 @@ def test_of_several_that_are_alike_none_is_told_better_or_worse_more_often_than_
     assert claims / trials <= 0.06
 
 
+@pytest.mark.slow
 def test_of_several_that_are_worse_by_the_margin_hardly_ever_one_is_told_no_worse() -> None:
     rng = np.random.default_rng(11)
     claims, trials = 0, 300

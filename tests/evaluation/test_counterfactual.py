@@ -47,6 +47,7 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return ran(tmp_path_factory.mktemp("home"), tk.Explore(tk.Ladder("small", "large"), rate=0.4), n=N, seed=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dr", "snips", "ips", "clipped", "dm"])
 def test_the_interval_holds_what_the_router_would_have_had(explored: Any, method: Any) -> None:
     routers = [tk.Fixed("large"), tk.Fixed("small"), tk.Uniform("small", "large")]
@@ -59,6 +60,7 @@ def test_the_interval_holds_what_the_router_would_have_had(explored: Any, method
     assert cost.low <= 0.010 <= cost.high
 
 
+@pytest.mark.slow
 def test_the_sentence_names_the_difference_from_what_ran_and_what_it_rests_on(explored: Any) -> None:
     said = tk.counterfactual(explored, tk.Fixed("large"), step="label").sentence
     assert said.startswith("Fixed('large') would have reached 0.")
@@ -80,6 +82,7 @@ def test_a_router_sees_the_fields_and_the_request_on_record(explored: Any) -> No
     assert estimate.low <= true <= estimate.high
 
 
+@pytest.mark.slow
 def test_the_answer_that_counts_is_that_of_the_row_whoever_gave_it(tmp_path: Path) -> None:
     careful = tk.Escalate(below=0.5)
     run = ran(tmp_path, tk.Explore(tk.Ladder("small", "large"), rate=0.5), n=N, policy=careful)
@@ -109,6 +112,7 @@ def two_steps(route: tk.Explore) -> tk.Workflow:
     return tk.Workflow("desk", [label.with_route(route), check])
 
 
+@pytest.mark.slow
 def test_a_whole_workflow_is_told_by_weights_that_multiply(tmp_path: Path) -> None:
     run = two_steps(tk.Explore(tk.Ladder("small", "large"), rate=0.8)).run(rows(N), fleet(), home=tmp_path, seed=2)
     routes = {"label": tk.Fixed("large"), "check": tk.Fixed("large")}
@@ -120,6 +124,7 @@ def test_a_whole_workflow_is_told_by_weights_that_multiply(tmp_path: Path) -> No
         assert result.result.effective_n == pytest.approx(N * 0.4**2, rel=0.2)
 
 
+@pytest.mark.slow
 def test_a_workflow_beyond_the_horizon_is_refused(tmp_path: Path) -> None:
     run = two_steps(tk.Explore(tk.Ladder("small", "large"), rate=0.2)).run(rows(200), fleet(), home=tmp_path)
     routes = {"label": tk.Fixed("large"), "check": tk.Fixed("large")}
@@ -145,6 +150,7 @@ def test_no_overlap_is_refused(explored: Any) -> None:
     assert "100 % of the target's choices were never possible" in why_not(found)
 
 
+@pytest.mark.slow
 def test_a_model_that_appears_in_one_run_only_is_refused(tmp_path: Path) -> None:
     models = fleet("small", "large", "other")
     first = ran(tmp_path, tk.Uniform("small", "large"), n=60, models=models)

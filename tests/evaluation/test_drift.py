@@ -53,6 +53,7 @@ def dropped(tmp_path_factory: pytest.TempPathFactory) -> tk.History:
     return written(tmp_path_factory.mktemp("dropped"), quality=(0.85, 0.4), german_after=True)
 
 
+@pytest.mark.slow
 def test_nothing_is_told_where_nothing_changed(calm: tk.History) -> None:
     found = tk.drift(calm, step="label")
     assert all(each.changes == () for each in found.signals)
@@ -61,6 +62,7 @@ def test_nothing_is_told_where_nothing_changed(calm: tk.History) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_drop_in_quality_is_told_with_its_day(dropped: tk.History) -> None:
     frame = tk.drift(dropped, step="label").frame().set_index("signal")
     row = frame.loc["quality"]
@@ -76,6 +78,7 @@ def test_the_inputs_are_watched_too(dropped: tk.History) -> None:
     assert frame.alarm_on.isna().loc[["cost", "seconds", "failures", "routing mix", "missing fields"]].all()
 
 
+@pytest.mark.slow
 def test_a_drop_is_on_record_once(dropped: tk.History) -> None:
     events = "select name, run_id, about ->> '$.step' as step, (about ->> '$.after')::double < 0.5 as low from events"
     for _ in range(2):
@@ -94,6 +97,7 @@ def test_weeks_can_be_watched_and_too_few_of_them_are_said_to_be(dropped: tk.His
     }
 
 
+@pytest.mark.slow
 def test_what_cannot_be_watched_is_said_so(tmp_path: Path) -> None:
     with Journal.open(tmp_path) as journal:
         for day in range(12):
@@ -128,11 +132,13 @@ def test_the_view_tells_each_day_of_a_step(calm: tk.History) -> None:
     assert len(rows) == DAYS
 
 
+@pytest.mark.slow
 def test_the_chart_has_a_panel_per_signal_and_rules_where_something_changed(dropped: tk.History) -> None:
     spec = tk.drift(dropped, step="label").plot().to_dict()
     assert any("quality" in str(panel.get("title")) for panel in spec["vconcat"])
 
 
+@pytest.mark.slow
 def test_the_chart_of_a_change_is_a_picture_too(dropped: tk.History, tmp_path: Path) -> None:
     tk.drift(dropped, step="label").plot().save(str(tmp_path / "drift.png"))
     assert (tmp_path / "drift.png").read_bytes().startswith(b"\x89PNG")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,8 @@ from toolkit.evaluation.comparison import Comparison, compared
 from toolkit.evaluation.estimates import Refusal
 from toolkit.evaluation.exchange import Exchange, prices_between, usd, valued
 from toolkit.evaluation.scored import Scored
+
+SEEN: dict[str, Any] = {"rows": 100.0, "apart": np.ones((8, 8))}
 
 
 def found(quality: tuple[float, ...], cost: tuple[float, ...], *, n: int = 400, seed: int = 0) -> Comparison:
@@ -76,6 +80,54 @@ def test_the_share_of_draws_is_near_the_chance_that_it_is_better() -> None:
     assert np.mean([each.is_sure for each in shares]) <= 0.2
 
 
+def test_who_is_best_is_told_only_where_it_is_ahead_of_all_others_at_once() -> None:
+    rng = np.random.default_rng(0)
+    near = np.column_stack([np.full(2000, 0.6), np.full(2000, 0.595), (rng.random(2000) < 0.594).astype(float)])
+    choice = compared(Scored(("a", "b", "c"), near, np.full(near.shape, 0.001))).best(price=1.0)
+    assert not choice.is_sure
+
+
+def test_a_few_changes_of_few_rows_make_nobody_surely_best() -> None:
+    quality = np.zeros((20, 2))
+    quality[:4, 1] = 1
+    quality[4:10] = 1
+    comparison = compared(Scored(("old", "new"), quality, np.full((20, 2), 0.001)))
+    assert "cannot be told apart" in comparison.sentence
+    assert not comparison.best(price=1.0).is_sure
+
+
+# ---------------------------------------------------------------------------------------------------------- the points
+def test_who_lacks_grades_has_no_point_and_takes_no_row_from_others() -> None:
+    rng = np.random.default_rng(1)
+    quality = (rng.random((100, 3)) < (0.4, 0.8, 0.6)).astype(np.float64)
+    quality[15:, 1] = np.nan
+    comparison = compared(Scored(("a", "b", "c"), quality, np.full((100, 3), 0.001)))
+    told = comparison.frontier()
+    assert told.contender.tolist() == ["a", "c"] and told.rows.tolist() == [100, 100]
+    assert told.quality.tolist() == pytest.approx(quality[:, [0, 2]].mean(axis=0).tolist())
+
+
+def test_rows_that_are_all_right_are_no_certainty() -> None:
+    (point, _) = compared(Scored(("a", "b"), np.ones((20, 2)), np.array([[0.1, 0.2]] * 20))).points
+    assert point.quality == 1 and 0.7 < point.quality_low < 0.95 and point.quality_high == 1
+
+
+def test_two_that_are_the_same_are_both_on_the_frontier() -> None:
+    right = (np.random.default_rng(1).random(100) < 0.7).astype(np.float64)
+    points = compared(Scored(("a", "b"), np.column_stack([right, right]), np.full((100, 2), 0.1))).points
+    assert [point.on_frontier for point in points] == [True, True]
+
+
+@pytest.mark.parametrize("chance", [0.5, 0.9])
+def test_the_interval_of_a_quality_covers(chance: float) -> None:
+    rng, covered = np.random.default_rng(2), 0
+    for _ in range(300):
+        rows = (rng.random((30, 2)) < chance).astype(np.float64)
+        point = compared(Scored(("a", "b"), rows, np.full((30, 2), 0.1)), replicates=100).points[0]
+        covered += point.quality_low <= chance <= point.quality_high
+    assert covered >= 0.92 * 300
+
+
 @given(
     st.lists(st.floats(0, 1), min_size=2, max_size=6),
     st.lists(st.floats(0, 1e3), min_size=6, max_size=6),
@@ -89,7 +141,7 @@ def test_the_best_has_the_highest_value_and_shares_add_up(
     rng = np.random.default_rng(0)
     drawn = q + rng.normal(0, 0.01, (50, k)), c + rng.normal(0, 0.01, (50, k))
     names = tuple(map(str, range(k)))
-    exchange = valued(names, q, c, drawn_quality=drawn[0], drawn_cost=drawn[1], prices=np.array([price]))
+    exchange = valued(names, q, c, drawn_quality=drawn[0], drawn_cost=drawn[1], prices=np.array([price]), **SEEN)
     assert exchange.value[0, exchange.best[0]] == exchange.value[0].max()
     assert exchange.share.sum() == pytest.approx(1)
     assert (exchange.gain >= 0).all()

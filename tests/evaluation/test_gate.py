@@ -76,6 +76,7 @@ def toolkit(*arguments: Any) -> Any:
     return CliRunner().invoke(app, list(map(str, arguments)))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_no_worse_passes(folder: Path) -> None:
     first = tk.gate(folder / "mine.toml", home=folder / "home")
     ended = toolkit("gate", folder / "mine.toml", "--home", folder / "home", "--baseline", first.run)
@@ -83,6 +84,7 @@ def test_a_run_that_is_no_worse_passes(folder: Path) -> None:
     assert "passes all 2 checks" in ended.output
 
 
+@pytest.mark.slow
 def test_a_regression_beyond_its_margin_ends_with_exit_code_1_and_its_reason(folder: Path) -> None:
     first = tk.gate(folder / "mine.toml", home=folder / "home")
     (folder / "models.toml").write_text(FLEET.format(model="bad"))
@@ -95,6 +97,7 @@ def test_a_regression_beyond_its_margin_ends_with_exit_code_1_and_its_reason(fol
     assert failed["why"].startswith("worse by more than 0.05: -0.417 [")
 
 
+@pytest.mark.slow
 def test_a_run_on_record_is_judged_without_running_anything(folder: Path) -> None:
     first = tk.gate(folder / "mine.toml", home=folder / "home")
     again = tk.gate(folder / "mine.toml", home=folder / "home", run=first.run)
@@ -110,6 +113,7 @@ def test_a_target_that_is_missed_fails(folder: Path) -> None:
     assert "right: 0.917 over 60 rows, at least 0.95 is wanted" in found.sentence
 
 
+@pytest.mark.slow
 def test_a_check_that_wants_proof_of_no_loss_fails_where_there_are_too_few_rows_for_it(folder: Path) -> None:
     suite = folder / "mine.toml"
     first = tk.gate(suite, home=folder / "home")
@@ -118,6 +122,7 @@ def test_a_check_that_wants_proof_of_no_loss_fails_where_there_are_too_few_rows_
     assert "not shown to be no worse by more than 0.001" in found.sentence
 
 
+@pytest.mark.slow
 def test_a_check_that_cannot_be_judged_has_not_passed(folder: Path) -> None:
     suite = folder / "mine.toml"
     first = tk.gate(suite, home=folder / "home")
@@ -178,6 +183,7 @@ def test_a_suite_that_is_not_there_ends_with_exit_code_2(tmp_path: Path) -> None
     assert ended.exit_code == 2
 
 
+@pytest.mark.slow
 def test_the_command_compares_runs(folder: Path) -> None:
     home = folder / "home"
     first = tk.gate(folder / "mine.toml", home=home)

@@ -33,6 +33,7 @@ def told(home: Path, judge: Any, **demands: Any) -> dict[str, tuple[bool, str]]:
     return {name: (met, why) for name, met, why in held_against(check, run.history, run.id, with_judge(judge))}
 
 
+@pytest.mark.slow
 def test_a_judge_that_says_what_is_true_meets_its_demands(tmp_path: Path) -> None:
     found = told(tmp_path, honest, **{**TRUE, "sure": False})
     assert {name: met for name, (met, _) in found.items()} == {
@@ -44,6 +45,7 @@ def test_a_judge_that_says_what_is_true_meets_its_demands(tmp_path: Path) -> Non
     assert "over 80 answers, at least 0.9 is wanted" in found["mine: agreed"][1]
 
 
+@pytest.mark.slow
 def test_a_judge_that_passes_everything_is_caught_by_kappa_and_bias_and_gets_no_number_where_there_is_none(
     tmp_path: Path,
 ) -> None:
@@ -52,12 +54,14 @@ def test_a_judge_that_passes_everything_is_caught_by_kappa_and_bias_and_gets_no_
     assert found["mine: bias"][1].startswith("0.")
 
 
+@pytest.mark.slow
 def test_a_judge_without_labels_is_not_judged(tmp_path: Path) -> None:
     found = told(tmp_path, honest, people="Person('nobody')", agreed=0.5)
     assert found["mine: agreed"][0] is False
     assert found["mine: agreed"][1].startswith("it cannot be judged: ")
 
 
+@pytest.mark.slow
 def test_a_grader_that_knows_the_truth_stands_in_for_people(tmp_path: Path) -> None:
     run = ran(tmp_path, tk.Fixed("small"), n=80)
     tuple(

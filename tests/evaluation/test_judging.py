@@ -60,6 +60,7 @@ def with_judge(judge: Any, calls: list[str] | None = None, name: str = "judge") 
     return fleet().with_function(name, ask, price=Price(request=0.002))
 
 
+@pytest.mark.slow
 def test_a_verdict_becomes_a_grade_of_the_judged_answer_by_the_judges_model(tmp_path: Path) -> None:
     run = ran(tmp_path, tk.Fixed("small"), n=12)
     judged = judge_run(run, RUBRIC, fleet=with_judge(scores), by="judge", step="label")
@@ -74,6 +75,7 @@ def test_a_verdict_becomes_a_grade_of_the_judged_answer_by_the_judges_model(tmp_
         assert (reason, graded_by, model, same) == ("it says so", "judge", "small", True)
 
 
+@pytest.mark.slow
 def test_what_a_grade_cost_is_found_by_its_id(tmp_path: Path) -> None:
     run = ran(tmp_path, tk.Fixed("small"), n=5)
     judged = judge_run(run, RUBRIC, fleet=with_judge(scores), by="judge", step="label")
@@ -85,6 +87,7 @@ def test_what_a_grade_cost_is_found_by_its_id(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_page_runs_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[2] / "docs" / "grading.md").read_text(encoding="utf-8")
@@ -94,6 +97,7 @@ def test_the_page_runs_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert isinstance(names["found"].means["small"], Refusal)
 
 
+@pytest.mark.slow
 def test_judging_again_asks_nothing_and_adds_nothing_unless_it_is_to_be_fresh(tmp_path: Path) -> None:
     run, calls = ran(tmp_path, tk.Fixed("small"), n=6), list[str]()
     models = with_judge(scores, calls)
@@ -104,6 +108,7 @@ def test_judging_again_asks_nothing_and_adds_nothing_unless_it_is_to_be_fresh(tm
     assert (len(calls), anew.grades) == (12, 6)
 
 
+@pytest.mark.slow
 def test_what_the_judge_was_asked_before_it_stopped_is_not_asked_again(tmp_path: Path) -> None:
     run, calls = ran(tmp_path, tk.Fixed("small"), n=8), list[str]()
     models = with_judge(scores, calls)
@@ -112,6 +117,7 @@ def test_what_the_judge_was_asked_before_it_stopped_is_not_asked_again(tmp_path:
     assert (part.grades, part.unjudged, rest.grades, len(calls)) == (3, 5, 5, 8)
 
 
+@pytest.mark.slow
 def test_a_judges_budget_bounds_what_it_spends(tmp_path: Path) -> None:
     run = ran(tmp_path, tk.Fixed("small"), n=20)
     models = with_judge(scores)
@@ -121,6 +127,7 @@ def test_a_judges_budget_bounds_what_it_spends(tmp_path: Path) -> None:
     assert judged.unjudged == 15
 
 
+@pytest.mark.slow
 def test_a_verdict_off_the_scale_is_no_grade(tmp_path: Path) -> None:
     run = ran(tmp_path, tk.Fixed("small"), n=3)
     models = with_judge(lambda request: {"reason": "wonderful", "score": 11})
@@ -145,6 +152,7 @@ def test_passing_is_an_assertion() -> None:
     assert (grade.kind, grade.value, grade.reason) == ("assertion", 0.0, "wrong")
 
 
+@pytest.mark.slow
 def test_a_pair_is_won_only_where_both_orders_agree(tmp_path: Path) -> None:
     models = with_judge(prefers)
     weak, strong = ran(tmp_path, tk.Fixed("small"), n=40), ran(tmp_path, tk.Fixed("large"), n=40)
@@ -160,6 +168,7 @@ def test_a_pair_is_won_only_where_both_orders_agree(tmp_path: Path) -> None:
     assert difference.value == pytest.approx(-found.preferred.value)
 
 
+@pytest.mark.slow
 def test_a_judge_that_always_takes_the_first_gives_ties_and_is_told_so(tmp_path: Path) -> None:
     models = with_judge(first_place)
     weak, strong = ran(tmp_path, tk.Fixed("small"), n=60), ran(tmp_path, tk.Fixed("large"), n=60)
@@ -192,6 +201,7 @@ def test_two_verdicts_make_a_preference(plain: str, swapped: str, value: float, 
     assert (found.value, found.to_first_place) == (value, lean)
 
 
+@pytest.mark.slow
 def test_likeness_is_the_cosine_of_an_embedders_vectors(tmp_path: Path) -> None:
     def embedder(request: Request) -> Reply:
         return Reply(vectors=tuple((float("yes" in text), float("no" in text), 0.1) for text in request.inputs))
@@ -243,6 +253,7 @@ def test_people_label_a_sample_and_the_judge_is_calibrated_on_it(tmp_path: Path)
     assert (found.labelled["small"], found.judged["small"]) == (16, 60)
 
 
+@pytest.mark.slow
 def test_without_labels_of_people_a_judge_is_not_calibrated(tmp_path: Path) -> None:
     run = ran(tmp_path, tk.Fixed("small"), n=12)
     judge_run(run, RUBRIC, fleet=with_judge(scores), by="judge", step="label")
@@ -253,6 +264,7 @@ def test_without_labels_of_people_a_judge_is_not_calibrated(tmp_path: Path) -> N
     assert isinstance(found.agreement.kappa, Refusal)
 
 
+@pytest.mark.slow
 def test_mistakes_are_told_before_anybody_is_asked(tmp_path: Path) -> None:
     run, calls = ran(tmp_path, tk.Fixed("small"), n=3), list[str]()
     models = with_judge(scores, calls)

@@ -134,6 +134,7 @@ def test_the_frontier_holds_what_none_other_beats() -> None:
     assert frontier([], []) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [12, 40, 300])
 @pytest.mark.parametrize(("first", "second"), [(0.1, 0.1), (0.02, 0.01), (0.3, 0.1), (0.0, 0.0)])
 def test_intervals_of_rare_differences_hold_the_truth(n: int, first: float, second: float) -> None:
@@ -161,3 +162,42 @@ def test_intervals_of_clustered_scores_hold_the_truth() -> None:
         found = told(paired(one, two, clusters=clusters))
         held += found.low <= 0.05 <= found.high
     assert 0.93 <= held / 600 <= 0.985
+
+
+# ------------------------------------------------------------------------------------------- clusters of unequal size
+SIZES = {
+    "alike": [10] * 30,
+    "some larger": [40] * 3 + [10] * 18,
+    "as of a power law": [max(120 // n, 2) for n in range(1, 31)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES.keys())
+def test_clusters_of_unequal_size_tell_no_difference_where_there_is_none(sizes: list[int]) -> None:
+    rng, wrong, covered = np.random.default_rng(5), 0, 0
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    for _ in range(400):
+        effect = rng.normal(0, 0.3, len(sizes))[group] + rng.normal(0, 0.3, len(group))
+        found = paired(0.5 + effect, np.full(len(group), 0.5), clusters=group, bounds=(-2, 3))
+        assert isinstance(found, Difference), found
+        wrong += found.p_value < 0.05
+        covered += found.low <= 0 <= found.high
+    assert wrong <= 0.075 * 400 and covered >= 0.925 * 400, (wrong, covered)
+
+
+def test_a_cluster_that_holds_most_rows_is_refused() -> None:
+    group = np.repeat(np.arange(21), [200] + [5] * 20)
+    first = np.random.default_rng(0).random(len(group))
+    found = paired(first, np.full(len(group), 0.5), clusters=group)
+    assert isinstance(found, Refusal) and "the largest holds 67 %" in found.reason
+
+
+def test_what_differs_by_rounding_alone_does_not_differ() -> None:
+    found = paired(np.full(100, 0.1 + 0.2), np.full(100, 0.3))
+    assert isinstance(found, Difference) and (found.value, verdict(found)) == (0, "not told apart")
+
+
+def test_a_level_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"the level lies between 0 and 1, as 0\.95 does, not 95"):
+        paired(np.ones(20), np.zeros(20), level=95)

@@ -27,6 +27,7 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_replaying_a_run_with_its_seed_gives_the_same_choices_answers_and_costs(tmp_path: Path) -> None:
     route = tk.Explore(tk.Ladder("small", "large"), rate=0.5)
     run = ran(tmp_path, route, seed=7, policy=tk.Escalate(below=0.5))
@@ -37,6 +38,7 @@ def test_replaying_a_run_with_its_seed_gives_the_same_choices_answers_and_costs(
     assert again.compare(step="label").of(again.id).value == 0  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "route",
     [

@@ -64,12 +64,14 @@ def contrary(examples: Examples) -> Learned:
     return Learned.fit(Examples(taught.texts, taught.tasks, taught.models, 1 - taught.quality, taught.cost))
 
 
+@pytest.mark.slow
 def test_the_first_router_takes_its_place_and_has_not_learned_from_what_is_held_out(complete: History) -> None:
     found = challenged(complete, "label")
     assert found.replaces and found.champion is None
     assert found.learned_from + found.held_out == N and N / 8 < found.held_out < N / 3
 
 
+@pytest.mark.slow
 def test_a_better_challenger_replaces_the_champion_and_an_equal_one_does_not(complete: History) -> None:
     champion = contrary(experience(complete, "label"))
     found = challenged(complete, "label", champion=champion)
@@ -78,6 +80,7 @@ def test_a_better_challenger_replaces_the_champion_and_an_equal_one_does_not(com
     assert not again.replaces and "the champion stays: +0.0000" in again.why
 
 
+@pytest.mark.slow
 def test_where_not_every_model_answered_the_difference_is_estimated_from_what_chance_left(
     material: Path, complete: History, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ _schemas = st.recursive(_scalars, _wider, max_leaves=8).map(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(schema=_schemas, seed=st.integers(0, 1000))
 def test_a_value_satisfies_its_schema_and_a_violating_one_does_not(schema: Any, seed: int) -> None:

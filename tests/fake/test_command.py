@@ -65,6 +65,7 @@ def test_it_ends_with_its_parent_where_it_is_asked_to() -> None:
         assert process.wait(ENDING_SECONDS) == 0
 
 
+@pytest.mark.slow
 def test_the_fleet_that_it_writes_is_one_that_workflows_run_on(tmp_path: Path) -> None:
     fleet, config = tmp_path / "models.toml", tmp_path / "fake.toml"
     config.write_text('[models.large]\nprice = { input = 3.0, output = 6.0 }\nwindow = 9000\n[models."a.b"]\n')

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ async def outcomes(served: fake.Served, bodies: list[dict[str, Any]]) -> dict[st
     return found
 
 
+@pytest.mark.slow
 def test_two_servers_of_one_seed_answer_alike_in_whatever_order_the_calls_come() -> None:
     bodies = [chat(f"question {number}") for number in range(60)]
     shuffled = random.Random(5).sample(bodies, len(bodies))

@@ -82,6 +82,7 @@ def dumped(body: Any) -> bytes | None:
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CALLS)
 @settings(max_examples=100, deadline=None)
 @given(body=_body)

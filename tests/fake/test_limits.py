@@ -147,6 +147,7 @@ def test_a_port_is_open_unless_something_says_otherwise(
     assert state_at(profile, seconds, struck=struck) == state
 
 
+@pytest.mark.slow
 def test_a_model_is_dead_while_its_outage_lasts_and_then_comes_back() -> None:
     async def talk(served: fake.Served) -> None:
         assert isinstance(await ask(served, "overloaded", openai), Overloaded)

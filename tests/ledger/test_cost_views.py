@@ -159,6 +159,7 @@ def tables() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+@pytest.mark.slow
 @given(price=PRICES, usages=st.lists(USAGES, min_size=1, max_size=5))
 def test_the_view_and_the_price_in_python_agree_on_every_cost(
     tables: duckdb.DuckDBPyConnection, price: Price, usages: list[Usage]

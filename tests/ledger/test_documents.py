@@ -83,6 +83,7 @@ def test_the_same_passages_for_many_rows_are_kept_once() -> None:
     assert sum(map(len, kept(requests).values())) < len(handbook) + 100 * TEXT_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("turns", "size", "most"), [(100, 2000, 2.0), (100, 1100, 2.5), (300, 2000, 3.5)])
 def test_a_conversation_is_kept_in_about_the_size_of_what_was_said(turns: int, size: int, most: float) -> None:
     requests = conversation(turns, size)

@@ -86,6 +86,7 @@ def numbers(home: Path) -> list[object]:
 
 
 # ------------------------------------------------------------------------------------------------------ what is erased
+@pytest.mark.slow
 def test_no_file_and_no_table_tells_of_the_person_and_all_numbers_stay(home: Path) -> None:
     assert {"history.duckdb: Quokka", "journal.db: Quokka"} <= set(files_with(home, *WORDS))
     before = numbers(home)
@@ -97,6 +98,7 @@ def test_no_file_and_no_table_tells_of_the_person_and_all_numbers_stay(home: Pat
     assert numbers(home) == before
 
 
+@pytest.mark.slow
 def test_nobody_else_loses_anything(home: Path) -> None:
     query = "select * from {} where run_id = 'run-1' and row_id = 'row-00001' order by all"
     tables = ("rows", "decisions", "attempts", "answers", "grades")
@@ -115,6 +117,7 @@ def test_nobody_else_loses_anything(home: Path) -> None:
         }
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_the_same_and_changes_nothing(home: Path) -> None:
     before = texts_with(home, *WORDS)
     told, done = planned(History(home), WHOSE), erase(home, WHOSE)
@@ -129,12 +132,14 @@ def test_the_line_that_is_left_tells_nothing_of_the_person(home: Path) -> None:
     assert lines == (("subject", "rows with one value of a column", 2, 2, 7, 5),)
 
 
+@pytest.mark.slow
 def test_erasing_again_finds_nobody(home: Path) -> None:
     erase(home, WHOSE)
     assert erase(home, WHOSE).is_empty
     assert History(home).sql("select count(*) from retention").rows == ((1,),)
 
 
+@pytest.mark.slow
 def test_answers_that_others_reused_are_erased_with_what_was_made_of_them(tmp_path: Path) -> None:
     key, later = content_hash(b"same"), content_hash(b"later")
     reused = Answer(
@@ -163,6 +168,7 @@ def test_answers_that_others_reused_are_erased_with_what_was_made_of_them(tmp_pa
         assert journal.find_answer(key) is None
 
 
+@pytest.mark.slow
 def test_child_rows_are_the_persons_too(tmp_path: Path) -> None:
     child = RowRecord("run-1", "row-00000/each/0", 0, "answered", {"item": "Quokka"}, parent_row_id="row-00000")
     inner = RowRecord("run-1", "row-00000/each/0/in/0", 0, "answered", {"item": "Quokka"}, parent_row_id=child.row_id)
@@ -207,6 +213,7 @@ def test_a_person_who_is_named_but_has_no_row_is_taken_out_of_the_texts(tmp_path
     assert (files_with(tmp_path, ADA), texts_with(tmp_path, ADA)) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_row_whose_name_is_the_value_loses_its_name_in_all_tables(tmp_path: Path) -> None:
     at = Place("run-1", ADA, TRIAGE)
     record = RowRecord("run-1", ADA, 0, "answered", {"email": ADA})
@@ -219,6 +226,7 @@ def test_a_row_whose_name_is_the_value_loses_its_name_in_all_tables(tmp_path: Pa
     assert History(tmp_path).sql("select count(*) from lineage where gave_the_answer").rows == ((1,),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["17", 'O\'Brien "Ada" \\ Lovelace', "Zoë Müller", "+49 170 1234567", "10234567"])
 def test_values_of_any_spelling_are_found_and_erased(tmp_path: Path, value: str) -> None:
     number = int(value) if value.isdigit() else value
@@ -231,6 +239,7 @@ def test_values_of_any_spelling_are_found_and_erased(tmp_path: Path, value: str)
     assert (value in found[1][0]) == (len(value) < 4)
 
 
+@pytest.mark.slow
 def test_equivalent_spellings_are_the_same_person(tmp_path: Path) -> None:
     token = "[email:chfbkaibmp]"
     rows = [*person("run-1", 0, ADA, word="Quokka"), *person("run-1", 1, token, word="Quokka")]
@@ -252,6 +261,7 @@ def test_a_subject_without_column_or_value_is_refused(home: Path, column: str, v
         erase(home, Subject(column, value))
 
 
+@pytest.mark.slow
 def test_rows_that_only_the_journal_knows_are_erased_too(home: Path) -> None:
     written(home, [])
     (home / "history.duckdb").unlink()
@@ -263,6 +273,7 @@ def test_rows_that_only_the_journal_knows_are_erased_too(home: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ others at work
+@pytest.mark.slow
 def test_while_somebody_holds_the_history_nothing_is_changed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("toolkit.ledger.retention.rewriting.PATIENCE_SECONDS", 0.1)
     before = texts_with(home, *WORDS)
@@ -274,6 +285,7 @@ def test_while_somebody_holds_the_history_nothing_is_changed(home: Path, monkeyp
     assert texts_with(home, *WORDS) == before
 
 
+@pytest.mark.slow
 def test_what_was_set_aside_is_merged_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merging, "SPILL_ENTRIES", 5)
     with Journal.open(home, merges=False) as journal:
@@ -286,6 +298,7 @@ def test_what_was_set_aside_is_merged_first(home: Path, monkeypatch: pytest.Monk
     assert (files_with(home, *WORDS), texts_with(home, *WORDS)) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_run_under_way_is_told_as_what_may_write_more(home: Path) -> None:
     now = datetime.now(UTC)
     live = replace(run_record("live"), started_at=now)
@@ -294,6 +307,7 @@ def test_a_run_under_way_is_told_as_what_may_write_more(home: Path) -> None:
     assert removal.notes == ("run live is under way and may write more of the same; run this again when it has ended",)
 
 
+@pytest.mark.slow
 def test_what_others_write_meanwhile_is_all_there_and_brings_nothing_back(home: Path) -> None:
     with Journal.open(home) as journal:  # which merges every second, too
         stop, count = threading.Event(), 0
@@ -331,6 +345,7 @@ def test_killed_anywhere_the_home_opens_and_erasing_again_finishes(home: Path, p
     assert History(home).sql("select count(*) from retention").rows == ((1,),)
 
 
+@pytest.mark.slow
 def test_a_reader_of_an_old_state_of_the_journal_is_told_and_erasing_again_finishes(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,6 +361,7 @@ def test_a_reader_of_an_old_state_of_the_journal_is_told_and_erasing_again_finis
     assert (files_with(home, *WORDS), texts_with(home, *WORDS)) == ([], [])
 
 
+@pytest.mark.slow
 def test_what_killed_processes_left_in_the_home_goes(home: Path) -> None:
     for folder in ("staging-killed", ".duckdb-spill", "history.duckdb.tmp"):
         (home / folder).mkdir()
@@ -354,6 +370,7 @@ def test_what_killed_processes_left_in_the_home_goes(home: Path) -> None:
     assert files_with(home, *WORDS) == []
 
 
+@pytest.mark.slow
 def test_what_was_set_aside_and_cannot_be_merged_is_told(home: Path) -> None:
     segment = home / "segments" / "another.1" / "1-9.damaged"
     segment.mkdir(parents=True)
@@ -363,12 +380,14 @@ def test_what_was_set_aside_and_cannot_be_merged_is_told(home: Path) -> None:
     assert (segment / "rows.parquet").exists()
 
 
+@pytest.mark.slow
 def test_snapshots_in_the_home_are_told_and_left_alone(home: Path) -> None:
     taken = History(home).snapshot(home / "all.duckdb")
     (note,) = erase(home, WHOSE).notes
     assert str(taken) in note and taken.exists()
 
 
+@pytest.mark.slow
 def test_a_number_that_others_have_too_becomes_nothing_and_no_broken_json(tmp_path: Path) -> None:
     own = RowRecord("run-1", "row-1", 0, "answered", {"customer": 10234567})
     other = RowRecord("run-1", "row-2", 1, "answered", {"referrer": 10234567, "text": "from 10234567"})

@@ -40,6 +40,7 @@ def read_back(path: Path, name: str) -> str:
     return f"select {columns} from {source} order by all"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["parquet", "jsonl"])
 def test_all_tables_read_back_equal_what_is_on_record(
     home: Path, tmp_path: Path, format: Literal["parquet", "jsonl"]
@@ -111,6 +112,7 @@ def test_where_nothing_has_run_nothing_is_exported(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_many_rows_pass_from_database_to_file(tmp_path: Path) -> None:
     written(tmp_path, run_and_rows(2000))
     (path,) = History(tmp_path).export(tmp_path / "out", tables=["attempts_text"])

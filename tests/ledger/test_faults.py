@@ -85,6 +85,7 @@ def large_contents() -> list[Entry]:
     return [content_entry(os.urandom(30_000).hex().encode()) for _ in range(150)]
 
 
+@pytest.mark.slow
 def test_where_only_the_history_has_no_room_the_batch_goes_on(disk: faulty_disk.Disk, tmp_path: Path) -> None:
     home, url = disk.folder / "home", f"sqlite:///{tmp_path / 'journal.db'}"
     with Journal.open(home, url=url) as journal:
@@ -354,6 +355,7 @@ def files_of_second(home: Path) -> tuple[segments.Segment, Path]:
     return segment, segment.path / "attempts.parquet"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -391,6 +393,7 @@ def test_a_damaged_segment_is_kept_aside_and_holds_nothing_up(
     assert not (set_aside / "segments").exists()
 
 
+@pytest.mark.slow
 def test_what_the_journal_still_has_of_a_damaged_segment_is_taken_from_there(
     set_aside: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -412,6 +415,7 @@ def test_what_the_journal_still_has_of_a_damaged_segment_is_taken_from_there(
     assert facts(set_aside).damaged_segments == 1
 
 
+@pytest.mark.slow
 def test_a_segment_that_is_gone_is_told_and_holds_nothing_up(set_aside: Path, caplog: pytest.LogCaptureFixture) -> None:
     segment, _ = files_of_second(set_aside)
     shutil.rmtree(segment.path)
@@ -420,6 +424,7 @@ def test_a_segment_that_is_gone_is_told_and_holds_nothing_up(set_aside: Path, ca
     assert 20 < attempts(set_aside) < 50
 
 
+@pytest.mark.slow
 def test_segments_of_a_journal_that_is_gone_are_read_and_merged(set_aside: Path) -> None:
     (set_aside / "journal.db").rename(set_aside / "aside")
     with Journal.open(set_aside, merges=False) as journal:

@@ -93,6 +93,7 @@ def test_of_rows_and_runs_the_tail_shows_the_latest(tmp_path: Path) -> None:
         assert History(tmp_path).sql(query).rows == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["before_history_commit", "after_history_commit"])
 def test_a_process_killed_while_merging_leaves_each_row_once(tmp_path: Path, point: str) -> None:
     assert other_process(KILLED, tmp_path, point).returncode == 9
@@ -115,6 +116,7 @@ def test_a_log_emptied_by_merges_never_numbers_entries_twice(tmp_path: Path) -> 
     assert History(tmp_path).sql("select count(*) from answers").rows == ((3,),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["in another process", "in this process"])
 def test_a_connection_held_for_reading_stops_the_merge_but_no_writer_and_no_reader(tmp_path: Path, where: str) -> None:
     with Journal.open(tmp_path, merges=False) as journal:
@@ -162,6 +164,7 @@ def test_reading_never_frees_the_lock_of_this_process_own_connection(tmp_path: P
     held.close()
 
 
+@pytest.mark.slow
 def test_while_a_foreign_process_writes_the_history_the_tail_is_shown_and_the_note_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +186,7 @@ def test_while_a_foreign_process_writes_the_history_the_tail_is_shown_and_the_no
     assert History(tmp_path).sql("select count(*) from attempts").note == ""
 
 
+@pytest.mark.slow
 def test_what_piles_up_behind_a_held_history_is_set_aside_and_read_and_merged_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +230,7 @@ journal.merge()
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_setting_aside_leaves_each_row_once(tmp_path: Path) -> None:
     assert other_process(SPILLED, tmp_path).returncode == 9
     assert facts(tmp_path).segments == 1

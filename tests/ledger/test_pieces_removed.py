@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.ledger.ledger_samples import attempt, decision, place, row_record, run_record
 from toolkit.ledger import Entry, History, Journal, attempt_entries, decision_entry, row_entry, run_entry
 from toolkit.ledger.entries import request_entries
@@ -44,6 +46,7 @@ def kept(folder: Path, words: str) -> int:
     )
 
 
+@pytest.mark.slow
 def test_pruning_a_run_takes_its_pieces_and_leaves_those_of_others(tmp_path: Path) -> None:
     folder = home(tmp_path)
     prune(folder, Rule(keep_runs=1))
@@ -53,12 +56,14 @@ def test_pruning_a_run_takes_its_pieces_and_leaves_those_of_others(tmp_path: Pat
     assert all("three days" in request and "Where is parcel run-2" in request for (request,) in found)
 
 
+@pytest.mark.slow
 def test_pruning_the_last_run_leaves_no_piece(tmp_path: Path) -> None:
     folder = home(tmp_path)
     prune(folder, Rule(keep_runs=0))
     assert (kept(folder, "Where is"), kept(folder, "three days")) == (0, 0)
 
 
+@pytest.mark.slow
 def test_erasing_a_row_takes_its_own_words_and_leaves_what_others_share(tmp_path: Path) -> None:
     folder = home(tmp_path)
     erase(folder, Subject("ticket", "Where is parcel 0?"))

@@ -57,6 +57,7 @@ def test_a_reader_sees_each_row_once_before_and_after_a_merge(tmp_path: Path, ur
         assert history.sql(COUNTS).rows == ((1, 50, 50, 50, 51, 50),)
 
 
+@pytest.mark.slow
 def test_journals_that_write_at_once_lose_nothing_to_the_merge(tmp_path: Path, url: str) -> None:
     def write(run: str) -> None:
         with Journal.open(tmp_path, url=url, merges=run == "run-0") as journal:

@@ -71,6 +71,7 @@ def numbers(home: Path) -> list[object]:
 
 
 # ------------------------------------------------------------------------------------------------------------- content
+@pytest.mark.slow
 def test_content_of_old_runs_goes_and_all_numbers_stay(home: Path) -> None:
     before = numbers(home)
     removal = prune(home, OLD)
@@ -82,6 +83,7 @@ def test_content_of_old_runs_goes_and_all_numbers_stay(home: Path) -> None:
     assert found[1] == ("old-1", None, 4)
 
 
+@pytest.mark.slow
 def test_what_a_kept_run_refers_to_stays(home: Path) -> None:
     prune(home, OLD)
     outputs = "select run_id, output from attempts_text where step = 'support/triage' and error_type is null order by 1"
@@ -93,12 +95,14 @@ def test_what_a_kept_run_refers_to_stays(home: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_content_goes_when_the_last_run_that_refers_to_it_is_pruned(home: Path) -> None:
     prune(home, OLD)
     prune(home, Rule(before=START + timedelta(days=60)))
     assert History(home).sql("select count(*) from contents").rows == ((0,),)
 
 
+@pytest.mark.slow
 def test_answers_of_pruned_runs_are_not_reused(tmp_path: Path) -> None:
     written(tmp_path, [*run_and_rows(2, run="old"), *ended("old", days=1)])
     with Journal.open(tmp_path, merges=False) as journal:
@@ -110,6 +114,7 @@ def test_answers_of_pruned_runs_are_not_reused(tmp_path: Path) -> None:
         assert [run.id for run in journal.runs()] == ["old"]
 
 
+@pytest.mark.slow
 def test_a_conversation_keeps_its_shape(home: Path) -> None:
     prune(home, OLD)
     with Journal.open(home, merges=False) as journal:
@@ -117,6 +122,7 @@ def test_a_conversation_keeps_its_shape(home: Path) -> None:
         assert [said.message.text for said in journal.messages("talk-2")] == ["Wombat says"]
 
 
+@pytest.mark.slow
 def test_pruning_again_finds_nothing_and_leaves_no_second_line(home: Path) -> None:
     prune(home, OLD)
     again = prune(home, OLD)
@@ -164,6 +170,7 @@ def test_age_number_and_workflow_choose_the_runs(tmp_path: Path, rule: Rule, pru
     assert found.column("run_id") == pruned
 
 
+@pytest.mark.slow
 def test_runs_under_way_and_rows_that_wait_are_spared_unless_forced(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     written(
@@ -217,6 +224,7 @@ def test_a_rule_that_means_every_run_has_to_say_so(home: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- whole runs
+@pytest.mark.slow
 def test_whole_runs_leave_their_line_and_their_sums(home: Path) -> None:
     query = """select model, day, sum(calls), sum(errors), round(sum(cost_usd), 9), sum(input_tokens) from (
         select model, started_at::DATE as day, 1 as calls, (error_type is not null)::INTEGER as errors, cost_usd,
@@ -234,6 +242,7 @@ def test_whole_runs_leave_their_line_and_their_sums(home: Path) -> None:
     assert texts_with(home, "Quokka") == []
 
 
+@pytest.mark.slow
 def test_whole_runs_are_added_up_once_also_when_their_content_went_before(home: Path) -> None:
     prune(home, OLD)
     prune(home, Rule(before=OLD.before, whole=True))
@@ -242,6 +251,7 @@ def test_whole_runs_are_added_up_once_also_when_their_content_went_before(home: 
 
 
 # ------------------------------------------------------------------------------------------------------ others at work
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["in another process", "in this process"])
 def test_while_somebody_holds_the_history_nothing_is_changed(
     home: Path, monkeypatch: pytest.MonkeyPatch, where: str
@@ -281,6 +291,7 @@ def test_tables_of_somebody_else_are_never_lost(home: Path) -> None:
         prune(home, OLD)
 
 
+@pytest.mark.slow
 def test_what_others_write_meanwhile_is_all_there(home: Path) -> None:
     with Journal.open(home) as journal:  # which merges every second, too
         stop, count = threading.Event(), 0

@@ -22,6 +22,7 @@ COUNTS = """select (select count(*) from rows), (select count(*) from attempts),
     (select count(*) from contents), (select count(distinct hash) from contents)"""
 
 
+@pytest.mark.slow
 def test_toolkit_sql_loads_neither_sqlalchemy_nor_pandas(tmp_path: Path) -> None:
     with Journal.open(tmp_path) as journal:
         journal.write(*run_and_rows(3))
@@ -62,6 +63,7 @@ def test_a_question_needs_no_more_than_it_names() -> None:
     assert views_in("select 1") == frozenset()
 
 
+@pytest.mark.slow
 def test_many_segments_are_read_as_one_and_contents_of_several_are_seen_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ def journal_text(url: str) -> str:
         return "".join(str(connection.execute(text(f"select * from {table}")).fetchall()) for table in TABLES)
 
 
+@pytest.mark.slow
 def test_pruning_clears_journal_and_history(tmp_path: Path, url: str) -> None:
     history = History(tmp_path, url=url)
     costs = history.sql("select step, calls, cost_usd from model_costs").rows
@@ -71,6 +72,7 @@ def test_pruning_clears_journal_and_history(tmp_path: Path, url: str) -> None:
     assert prune(tmp_path, Rule(before=OLD.before, whole=True), url=url).attempts == 4 + 3  # run-1 left no trace since
 
 
+@pytest.mark.slow
 def test_erasing_clears_journal_and_history(tmp_path: Path, url: str) -> None:
     removal = erase(tmp_path, Subject("email", ADA), url=url)
     assert (removal.runs, removal.rows, removal.notes) == (1, 1, ())

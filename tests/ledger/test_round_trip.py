@@ -261,6 +261,7 @@ def test_a_conversation_goes_on_where_it_was_left(tmp_path: Path) -> None:
         assert journal.messages("s1") == [first, later]
 
 
+@pytest.mark.slow
 def test_thirty_thousand_keys_are_known_in_a_moment(tmp_path: Path) -> None:
     with Journal.open(tmp_path, merges=False) as journal:
         journal.write(*(answer_entry(answer(row, value=None)) for row in range(30_000)))

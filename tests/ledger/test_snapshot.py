@@ -34,6 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_snapshot_has_all_tables_and_views_with_what_is_not_merged_yet(home: Path) -> None:
     history = History(home)
     path = history.snapshot(home / "taken" / "all.duckdb")
@@ -50,6 +51,7 @@ def test_a_snapshot_has_all_tables_and_views_with_what_is_not_merged_yet(home: P
     assert [file.name for file in path.parent.iterdir()] == ["all.duckdb"]
 
 
+@pytest.mark.slow
 def test_taking_a_snapshot_changes_nothing_and_needs_no_write_lock(home: Path) -> None:
     before = (home / "history.duckdb").read_bytes()
     process = other_process(HOLD, home / "history.duckdb", True, wait=False)
@@ -89,6 +91,7 @@ def test_the_record_itself_is_never_overwritten(home: Path, name: str) -> None:
         History(home).snapshot(home / name, force=True)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_whole_is_not_taken_at_all(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("toolkit.ledger.reading.history.PATIENCE_SECONDS", 0.1)
     process = other_process(HOLD, home / "history.duckdb", False, wait=False)

@@ -45,6 +45,7 @@ def test_an_action_sees_all_that_was_written_before_it(tmp_path: Path) -> None:
         assert found == 5_000
 
 
+@pytest.mark.slow
 def test_actions_of_several_processes_never_see_the_same(tmp_path: Path) -> None:
     Journal.open(tmp_path, merges=False).close()
     code = (

@@ -107,6 +107,7 @@ def test_entries_are_committed_in_the_order_they_were_written(tmp_path: Path) ->
         assert set(journal.row_statuses("run-1").values()) == {"answered"}
 
 
+@pytest.mark.slow
 def test_two_processes_write_and_merge_at_once_and_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     processes = [other_process(WRITES, tmp_path, f"run-{number}", wait=False) for number in range(2)]
     while any(process.poll() is None for process in processes):
@@ -121,6 +122,7 @@ def test_two_processes_write_and_merge_at_once_and_nothing_is_lost_or_doubled(tm
     assert found.rows == (("run-0", 400, 400, 400, 401), ("run-1", 400, 400, 400, 401))
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> None:
     process = other_process(ACKNOWLEDGES, tmp_path, wait=False)
     assert process.stdout is not None
@@ -140,6 +142,7 @@ def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> None:
     assert History(tmp_path).sql(query).rows == ((found, found),)
 
 
+@pytest.mark.slow
 def test_a_reader_beside_a_writer_sees_more_and_more_and_never_a_row_twice(tmp_path: Path) -> None:
     with Journal.open(tmp_path) as journal:
         stop = threading.Event()
@@ -192,6 +195,7 @@ def test_closing_twice_is_once_and_a_closed_journal_takes_nothing(tmp_path: Path
         journal.runs()
 
 
+@pytest.mark.slow
 def test_a_script_that_ends_without_closing_loses_nothing(tmp_path: Path) -> None:
     code = """
 from tests.ledger.ledger_samples import run_and_rows

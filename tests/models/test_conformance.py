@@ -80,6 +80,7 @@ PROVIDERS: dict[str, Callable[[Path], Provider]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("kind", PROVIDERS)
 def test_every_provider_keeps_every_law(kind: str, law: str, tmp_path: Path) -> None:

@@ -355,6 +355,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
 def test_a_body_of_a_gibibyte_or_without_end_costs_less_than_100_mb() -> None:
     models = {"huge": {"faults": "huge"}, "endless": {"faults": "endless"}, "wrong": {"faults": "html_200"}}

@@ -197,6 +197,7 @@ _near = st.fixed_dictionaries(
 _bodies = st.binary(max_size=60) | st.one_of(_json, _likely, _near).map(orjson.dumps)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(
     body=_bodies,

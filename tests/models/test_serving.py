@@ -56,6 +56,7 @@ _marked = st.sampled_from(["</a>", "<a>\nx\n</a>", "<b>\n", "\n</b>\n", "</A >",
 _section = st.lists(_text | _marked, min_size=1, max_size=4).map("".join).filter(str.strip)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(instruction=_text, given=st.dictionaries(st.sampled_from(["a", "b", "ticket", "to_day"]), _section, min_size=1))
 def test_sections_are_told_apart_again(instruction: str, given: dict[str, str]) -> None:
@@ -214,6 +215,7 @@ def answers(fleet: tk.Fleet, home: Path) -> tuple[dict[tuple[str, str], Any], in
     return {tuple(row[:3]): tuple(row[3:]) for row in found}, run.progress.tally.calls
 
 
+@pytest.mark.slow
 def test_a_workflow_answers_alike_over_http_by_another_fleet_file_alone(
     server: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
@@ -234,6 +236,7 @@ def test_the_server_lists_its_models(server: tuple[subprocess.Popen[str], str]) 
     assert [model["id"] for model in listed] == ["small", "large", "reader", "embedder", "quoter", "coder"]
 
 
+@pytest.mark.slow
 def test_the_command_says_what_is_wrong_with_a_fleet_file(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "toolkit.serving", "--fleet", str(tmp_path / "none.toml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

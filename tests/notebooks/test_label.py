@@ -40,6 +40,7 @@ def give(desk: LabelDesk, mark: Any, **more: Any) -> str:
     return str(name)
 
 
+@pytest.mark.slow
 def test_a_label_is_an_answer_of_the_inbox_and_becomes_a_grade_when_it_is_recorded(judged: Running) -> None:
     desk = desk_of(judged, "lena")
     for number in range(11):
@@ -57,6 +58,7 @@ def test_a_label_is_an_answer_of_the_inbox_and_becomes_a_grade_when_it_is_record
     assert found.labelled["small"] == 11
 
 
+@pytest.mark.slow
 def test_agreement_with_every_other_grader_comes_along_the_way(judged: Running) -> None:
     desk = desk_of(judged, "agnes", sample=10)
     for number in range(10):
@@ -75,6 +77,7 @@ def test_agreement_with_every_other_grader_comes_along_the_way(judged: Running) 
     assert people["n"] == 10
 
 
+@pytest.mark.slow
 def test_a_label_can_be_taken_back_until_it_is_recorded(judged: Running) -> None:
     desk = desk_of(judged, "ursula", sample=3)
     first, second = give(desk, True), give(desk, True)
@@ -95,6 +98,7 @@ def test_a_label_can_be_taken_back_until_it_is_recorded(judged: Running) -> None
         desk.labelling.take_back(item)
 
 
+@pytest.mark.slow
 def test_labelling_goes_on_where_it_was_in_another_process(judged: Running) -> None:
     first = desk_of(judged, "vera", sample=4)
     give(first, True)
@@ -104,12 +108,14 @@ def test_labelling_goes_on_where_it_was_in_another_process(judged: Running) -> N
     assert [item.name for item in again.labelling.items] == [item.name for item in first.labelling.items]
 
 
+@pytest.mark.slow
 def test_people_are_given_the_same_sample_and_the_model_is_not_shown(judged: Running) -> None:
     one, other = desk_of(judged, "wim", sample=5), desk_of(judged, "xenia", sample=5)
     assert {item.name for item in one.labelling.items} == {item.name for item in other.labelling.items}
     assert "small" not in str(one.state()["item"])
 
 
+@pytest.mark.slow
 def test_a_skipped_answer_comes_again_at_the_end(judged: Running) -> None:
     desk = desk_of(judged, "yann", sample=2)
     first = desk.state()["item"]["name"]
@@ -130,6 +136,7 @@ def test_a_mark_off_the_scale_is_refused(judged: Running, mark: Any) -> None:
         desk.do({"do": "label", "name": "another", "mark": True})
 
 
+@pytest.mark.slow
 def test_marks_of_one_to_five_are_kept_with_their_mark(judged: Running) -> None:
     desk = desk_of(judged, "one to five", sample=2, rubric="It is right.", scale="1-5", shows=("text",))
     give(desk, 4)
@@ -140,6 +147,7 @@ def test_marks_of_one_to_five_are_kept_with_their_mark(judged: Running) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------- pairs
+@pytest.mark.slow
 def test_pairs_are_blinded_in_an_order_by_chance_and_held_against_a_judge_of_the_same_pairs(tmp_path: Path) -> None:
     weak, strong = ran(tmp_path, tk.Fixed("small"), n=40), ran(tmp_path, tk.Fixed("large"), n=40)
     judge_pairs(weak, BETTER, against=strong, fleet=with_judge(prefers), by="judge", step="label")
@@ -188,6 +196,7 @@ def test_the_order_of_pairs_is_even_and_determined() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- told, and bad input
+@pytest.mark.slow
 def test_it_is_told_as_text_and_html_with_what_to_type(judged: Running) -> None:
     page = tk.label(judged, step="label", rubric=PASSED, by="quentin", sample=3)
     for told in (repr(page), re.sub(r"<[^>]*>", " ", page._repr_html_())):

@@ -170,6 +170,7 @@ def at_desk(home: Path, **about: Any) -> ReviewDesk:
     return ReviewDesk(tk.Inbox(home), by="Priya", **about)
 
 
+@pytest.mark.slow
 def test_the_first_question_is_open_with_the_models_guess_and_accepting_it_is_one_act(tmp_path: Path) -> None:
     run, _ = parked(tmp_path)
     page = at_desk(tmp_path)
@@ -187,6 +188,7 @@ def test_the_first_question_is_open_with_the_models_guess_and_accepting_it_is_on
     assert (value, by, reason) == ("other", "Priya", "answered by Priya: so it is")
 
 
+@pytest.mark.slow
 def test_an_answer_that_does_not_fit_is_told_and_the_question_stays_open(tmp_path: Path) -> None:
     parked(tmp_path, ROWS[1:2])
     page = at_desk(tmp_path)
@@ -198,6 +200,7 @@ def test_an_answer_that_does_not_fit_is_told_and_the_question_stays_open(tmp_pat
     assert tk.Inbox(tmp_path).count() == 0
 
 
+@pytest.mark.slow
 def test_who_comes_second_sees_that_it_was_answered_and_what(tmp_path: Path) -> None:
     parked(tmp_path, ROWS[1:2])
     page = at_desk(tmp_path)
@@ -209,6 +212,7 @@ def test_who_comes_second_sees_that_it_was_answered_and_what(tmp_path: Path) -> 
         page.do({"do": "accept", "id": shown["id"]})
 
 
+@pytest.mark.slow
 def test_a_question_that_expired_meanwhile_tells_that_its_default_was_taken(tmp_path: Path) -> None:
     parked(tmp_path, ROWS[1:2], time_out=0.05, default={"intent": "other", "urgent": False})
     page = at_desk(tmp_path)
@@ -222,6 +226,7 @@ def test_a_question_that_expired_meanwhile_tells_that_its_default_was_taken(tmp_
     assert page.state()["open"]["ended"].startswith("nobody answered in time: the default was taken")
 
 
+@pytest.mark.slow
 def test_a_question_that_was_pruned_meanwhile_is_told_as_such_and_nothing_is_lost(tmp_path: Path) -> None:
     parked(tmp_path)
     page = at_desk(tmp_path)
@@ -234,6 +239,7 @@ def test_a_question_that_was_pruned_meanwhile_is_told_as_such_and_nothing_is_los
     assert "is not on record any more" in state["said"]["text"]
 
 
+@pytest.mark.slow
 def test_skipped_questions_come_last_and_can_be_opened_again(tmp_path: Path) -> None:
     parked(tmp_path)
     page = at_desk(tmp_path)
@@ -248,6 +254,7 @@ def test_skipped_questions_come_last_and_can_be_opened_again(tmp_path: Path) -> 
     assert page.state()["open"]["id"] == first
 
 
+@pytest.mark.slow
 def test_answered_rows_go_on_at_a_word_and_nothing_is_asked_again(tmp_path: Path) -> None:
     run, model = parked(tmp_path)
     page = at_desk(tmp_path, run=run.id, workflow=run.workflow, fleet=run.fleet)
@@ -264,6 +271,7 @@ def test_answered_rows_go_on_at_a_word_and_nothing_is_asked_again(tmp_path: Path
     assert set(run.sql("select status from rows").column("status")) == {"answered"}
 
 
+@pytest.mark.slow
 def test_rows_may_go_on_at_once(tmp_path: Path) -> None:
     run, _ = parked(tmp_path, ROWS[1:2])
     page = at_desk(tmp_path, workflow=run.workflow, fleet=run.fleet)
@@ -273,6 +281,7 @@ def test_rows_may_go_on_at_once(tmp_path: Path) -> None:
     assert run.sql("select status from rows").column("status") == ["answered"]
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_go_on_here_says_how_and_keeps_its_rows_ready(tmp_path: Path) -> None:
     parked(tmp_path, ROWS[1:2])
     page = at_desk(tmp_path)
@@ -283,6 +292,7 @@ def test_a_run_that_cannot_go_on_here_says_how_and_keeps_its_rows_ready(tmp_path
     assert "tk.review(run)" in state["said"]["text"]
 
 
+@pytest.mark.slow
 def test_rows_that_were_answered_elsewhere_before_can_go_on_too(tmp_path: Path) -> None:
     parked(tmp_path)
     box = tk.Inbox(tmp_path)
@@ -290,6 +300,7 @@ def test_rows_that_were_answered_elsewhere_before_can_go_on_too(tmp_path: Path) 
     assert at_desk(tmp_path).state()["ready"] == 1
 
 
+@pytest.mark.slow
 def test_ten_thousand_questions_are_a_page_of_twenty(tmp_path: Path) -> None:
     parked(tmp_path, ROWS[1:2])
     (review,) = tk.Inbox(tmp_path).open()
@@ -343,6 +354,7 @@ def test_where_there_is_nothing_to_answer_the_page_says_what_to_do(tmp_path: Pat
     assert shown.desk.state()["open"] is None
 
 
+@pytest.mark.slow
 def test_the_handle_of_a_run_brings_its_home_its_workflow_and_its_fleet(tmp_path: Path) -> None:
     run, _ = parked(tmp_path)
     parked(tmp_path, [{"id": "z", "ticket": "a hard zed"}])
@@ -352,6 +364,7 @@ def test_the_handle_of_a_run_brings_its_home_its_workflow_and_its_fleet(tmp_path
 
 
 # ---------------------------------------------------------------------------------------------------------- the widget
+@pytest.mark.slow
 def test_a_message_of_the_page_is_carried_out_and_answered_with_the_state(tmp_path: Path) -> None:
     parked(tmp_path)
     page = Page(at_desk(tmp_path), "review")

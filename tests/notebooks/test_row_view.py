@@ -139,6 +139,7 @@ def test_a_run_that_keeps_no_words_says_so_and_shows_the_rest(tmp_path: Path) ->
     assert "attempt 1" in view.html
 
 
+@pytest.mark.slow
 def test_texts_that_were_pruned_are_told_to_be_gone(tmp_path: Path) -> None:
     run_id = ran(tmp_path).id
     prune(tmp_path, Rule(keep_runs=0, force=True))

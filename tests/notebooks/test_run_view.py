@@ -162,6 +162,7 @@ def test_a_notebook_shows_the_sentence_of_such_an_error_and_no_traceback(
     assert "File " not in told
 
 
+@pytest.mark.slow
 def test_plain_ipython_and_a_terminal_get_text(run: Running) -> None:
     code = f"import toolkit as tk; print(tk.show(home={str(run.history.home)!r}, row='fell'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -256,6 +256,7 @@ def pressed(run: Running) -> Any:
     return press
 
 
+@pytest.mark.slow
 def test_the_buttons_pause_resume_and_cancel_a_run_that_goes_on_elsewhere(tmp_path: Path) -> None:
     run = started(tmp_path, *["fine"] * 4000, in_flight=2)
     press = pressed(run)

@@ -58,6 +58,7 @@ def by_the_engine(benchmark: ModuleType, pool: Any, home: Path) -> Any:
     return asked
 
 
+@pytest.mark.slow
 def test_history_and_table_agree_to_the_last_digit_for_every_router(
     benchmark: ModuleType, made_up: Path, tmp_path: Path
 ) -> None:

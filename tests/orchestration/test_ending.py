@@ -46,6 +46,7 @@ def gone(processes: list[psutil.Process], *, seconds: float) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "ends by itself"])
 def test_all_that_was_started_ends_with_the_process_that_started_it(tmp_path: Path, how: str) -> None:
     code = tmp_path / "parent.py"

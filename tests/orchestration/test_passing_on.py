@@ -69,6 +69,7 @@ def test_an_event_is_about_a_model_or_a_run_and_has_labels(
     assert happened.id == Happened(Event(name, "desk-1", AT, dict(about)), "desk").id
 
 
+@pytest.mark.slow
 def test_what_is_new_on_record_is_passed_on_once(tmp_path: Path, emitted: list[Happened]) -> None:
     run = desk.run(ROWS, Asked().fleet, home=tmp_path)
     heard, since = Heard(), datetime.now(UTC)

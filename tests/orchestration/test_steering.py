@@ -15,6 +15,7 @@ from toolkit.orchestration.form import Form, Given, made_good
 from toolkit.widgets import standing_of
 
 
+@pytest.mark.slow
 def test_a_batch_in_chunks_stops_as_a_whole_where_its_run_is_cancelled_by_its_record(tmp_path: Path) -> None:
     models = Asked()
     given = Given(desk, models.fleet, ROWS, chunk_size=5, reference=None)

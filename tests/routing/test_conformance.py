@@ -77,6 +77,7 @@ def laws(kind: type) -> list[str]:
     return sorted(name for name in dir(kind) if name.startswith("test_"))
 
 
+@pytest.mark.slow
 def test_every_law_holds_for_every_router(suite: RouterConformance) -> None:
     for law in laws(RouterConformance):
         getattr(suite, law)()

@@ -30,6 +30,7 @@ WORTH = 15.0
 
 
 # ----------------------------------------------------------------------------------------------------------- choosing
+@pytest.mark.slow
 def test_hard_requests_go_to_the_dear_model_and_easy_ones_to_the_cheap() -> None:
     router = learned(worth=WORTH)
     assert router.decide(facts(HARD, task="maths")).choice == "dear"

@@ -119,6 +119,7 @@ def test_rows_of_one_group_are_one_draw() -> None:
     assert slope_of(told, true, np.ones(1), groups=groups) < slope_of(told, true, np.ones(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_where_there_is_nothing_to_learn_it_is_no_worse_than_single_models(seed: int) -> None:
     """Outcomes shuffled against the requests."""
@@ -143,6 +144,7 @@ def by_many_tasks(n: int = 1_200, *, tasks: int = 12) -> Outcomes:
     return replace(given, tasks=tuple(f"t{row % tasks}" for row in range(n)))
 
 
+@pytest.mark.slow
 def test_what_holds_in_every_task_is_carried_to_a_new_one() -> None:
     knowledge = fit(by_many_tasks().examples())
     assert knowledge.card.routes_unseen_tasks

@@ -123,6 +123,7 @@ def trees(folder: Path) -> st.SearchStrategy[Router]:
     return st.recursive(leaves(folder), deeper, max_leaves=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_the_laws_of_all_routers(folder: Path, data: st.DataObject) -> None:

@@ -30,6 +30,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         yield names
 
 
+@pytest.mark.slow
 def test_what_a_shadow_would_have_chosen_is_found_by_sql(page: dict[str, Any]) -> None:
     found = {(choice, beside): count for choice, beside, count in page["run"].sql(AGREED)}
     assert set(found) == {("small", "large"), ("large", "large")}

@@ -113,6 +113,7 @@ def test_the_gap_of_a_cut_is_that_of_rows_which_the_router_had_not_seen() -> Non
     assert abs(closed(given, by_heart)) < 0.05
 
 
+@pytest.mark.slow
 def test_a_pool_that_is_not_there_is_told_without_a_traceback(tmp_path: Path) -> None:
     written(tmp_path, pool(50))
     found = command(tmp_path, GIVEN, "other")

@@ -85,6 +85,7 @@ def until(is_so: Callable[[], Any]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_rows_are_sent_as_they_end_and_none_twice(
     tmp_path: Path, receiver: Receiver, follower: Callable[[], Following]
 ) -> None:
@@ -105,6 +106,7 @@ def test_rows_are_sent_as_they_end_and_none_twice(
     assert receiver.metrics
 
 
+@pytest.mark.slow
 def test_a_row_that_becomes_visible_late_is_still_sent(
     tmp_path: Path, receiver: Receiver, follower: Callable[[], Following]
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_row_that_becomes_visible_late_is_still_sent(
     assert running.end().rows == 2
 
 
+@pytest.mark.slow
 def test_a_receiver_that_is_away_is_waited_for_and_nothing_is_lost(
     tmp_path: Path, receiver: Receiver, follower: Callable[[], Following]
 ) -> None:
@@ -134,6 +137,7 @@ def test_a_receiver_that_is_away_is_waited_for_and_nothing_is_lost(
     assert back == "the receiver answers again; going on"
 
 
+@pytest.mark.slow
 def test_a_follower_that_is_stopped_while_the_receiver_is_away_leaves_it_to_the_next(
     tmp_path: Path, receiver: Receiver, follower: Callable[[], Following]
 ) -> None:
@@ -147,6 +151,7 @@ def test_a_follower_that_is_stopped_while_the_receiver_is_away_leaves_it_to_the_
     assert follower().end().spans.accepted == 3 == len(receiver.spans)
 
 
+@pytest.mark.slow
 def test_of_a_row_that_was_parked_and_is_answered_only_what_is_new_is_sent(
     tmp_path: Path, receiver: Receiver, follower: Callable[[], Following]
 ) -> None:
@@ -169,6 +174,7 @@ def test_of_a_row_that_was_parked_and_is_answered_only_what_is_new_is_sent(
     assert len({root.trace_id for root in roots if attributes(root)["toolkit.row_id"] == "person"}) == 1
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_read_is_told_with_what_to_do(tmp_path: Path, receiver: Receiver) -> None:
     with Journal.open(tmp_path) as journal:
         journal.write(run_entry(run_record()))
@@ -194,6 +200,7 @@ def test_a_follower_may_be_started_before_the_first_run(
     assert running.end().rows == 1
 
 
+@pytest.mark.slow
 def test_while_somebody_keeps_the_history_to_himself_a_follower_waits_and_says_so(
     tmp_path: Path, receiver: Receiver, follower: Callable[[], Following], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def attributes(of: object) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 def test_every_span_arrives_with_its_place_its_times_and_its_attributes(desk: Desk, receiver: Receiver) -> None:
     told = export(desk.history, run_id=desk.run_id, endpoint=receiver.endpoint)
     assert (told.rows, told.runs) == (8, 1)  # five rows and three items of lists
@@ -59,6 +60,7 @@ def test_every_span_arrives_with_its_place_its_times_and_its_attributes(desk: De
     assert {resource["service.name"] for resource in receiver.resources} == {"toolkit"}
 
 
+@pytest.mark.slow
 def test_a_failed_attempt_arrives_as_an_error_without_its_words(desk: Desk, receiver: Receiver) -> None:
     export(desk.history, run_id=desk.run_id, endpoint=receiver.endpoint)
     (failed,) = [s for s in receiver.named("chat small") if s.status.code == 2]
@@ -68,6 +70,7 @@ def test_a_failed_attempt_arrives_as_an_error_without_its_words(desk: Desk, rece
     assert failed.status.message.startswith("slow down")
 
 
+@pytest.mark.slow
 def test_metrics_arrive_with_the_times_of_the_run_that_is_over(desk: Desk, receiver: Receiver) -> None:
     told = export(desk.history, run_id=desk.run_id, endpoint=receiver.endpoint)
     began, ended = desk.history.sql("select epoch_us(started_at), epoch_us(finished_at) from runs").rows[0]
@@ -83,6 +86,7 @@ def test_metrics_arrive_with_the_times_of_the_run_that_is_over(desk: Desk, recei
     assert (told.points.accepted, told.points.refused) == (len(points), 0)
 
 
+@pytest.mark.slow
 def test_headers_and_the_services_name_come_from_the_environment(
     desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,12 +99,14 @@ def test_headers_and_the_services_name_come_from_the_environment(
     assert {resource["service.name"] for resource in receiver.resources} == {"helpdesk"}
 
 
+@pytest.mark.slow
 def test_a_window_sends_what_ended_in_it_and_nothing_else(desk: Desk, receiver: Receiver) -> None:
     told = export(desk.history, since=datetime(2020, 1, 1, tzinfo=UTC), endpoint=receiver.endpoint)
     assert told.rows == 8
     assert export(desk.history, since=datetime.now(UTC), endpoint=receiver.endpoint).spans.accepted == 0
 
 
+@pytest.mark.slow
 def test_what_a_receiver_takes_and_rejects_in_part_is_counted(desk: Desk, receiver: Receiver) -> None:
     receiver.rejects = 3
     told = export(desk.history, run_id=desk.run_id, endpoint=receiver.endpoint, with_metrics=False)
@@ -108,6 +114,7 @@ def test_what_a_receiver_takes_and_rejects_in_part_is_counted(desk: Desk, receiv
     assert told.spans.accepted == len(receiver.spans)
 
 
+@pytest.mark.slow
 def test_one_bad_span_takes_no_other_with_it(desk: Desk, receiver: Receiver) -> None:
     receiver.hates = frozenset({"execute_tool glossary"})
     told = export(desk.history, run_id=desk.run_id, endpoint=receiver.endpoint, with_metrics=False)
@@ -116,6 +123,7 @@ def test_one_bad_span_takes_no_other_with_it(desk: Desk, receiver: Receiver) -> 
     assert "HTTP 400" in told.spans.why
 
 
+@pytest.mark.slow
 def test_a_receiver_that_is_busy_for_a_moment_gets_everything_once(
     desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +133,7 @@ def test_a_receiver_that_is_busy_for_a_moment_gets_everything_once(
     assert told.spans.accepted == len(receiver.spans) == len({span.span_id for span in receiver.spans})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "error", "told"),
     [
@@ -141,6 +150,7 @@ def test_a_receiver_that_will_not_take_it_is_told_in_a_sentence(
         export(desk.history, run_id=desk.run_id, endpoint=receiver.endpoint)
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_that_is_not_installed_and_the_sentence_says_how(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +166,7 @@ def test_an_unknown_run_is_refused(desk: Desk) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- command
+@pytest.mark.slow
 def test_the_command_says_what_was_accepted(desk: Desk, receiver: Receiver) -> None:
     ended = command(desk, "--run", "latest", "--endpoint", receiver.endpoint, "--conventions", "genai-0.1")
     assert ended.exit_code == 0, ended.output
@@ -166,6 +177,7 @@ def test_the_command_says_what_was_accepted(desk: Desk, receiver: Receiver) -> N
     assert attributes(root)["gen_ai.agent.name"] == "desk"
 
 
+@pytest.mark.slow
 def test_the_command_fails_where_some_was_refused(desk: Desk, receiver: Receiver) -> None:
     receiver.rejects = 1
     ended = command(desk, "--run", "latest", "--endpoint", receiver.endpoint, "--no-metrics")
@@ -174,6 +186,7 @@ def test_the_command_fails_where_some_was_refused(desk: Desk, receiver: Receiver
     assert "toolkit: too old" in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_a_rows_spans_and_sends_nothing(desk: Desk, receiver: Receiver) -> None:
     ended = command(desk, "--since", "1d", "--endpoint", receiver.endpoint, "--dry-run")
     assert ended.exit_code == 0, ended.output

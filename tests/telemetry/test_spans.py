@@ -118,6 +118,7 @@ def test_a_second_export_gives_the_same_spans(desk: Desk) -> None:
     assert spans_of.__wrapped__(desk) == spans_of(desk)
 
 
+@pytest.mark.slow
 def test_small_pages_give_the_same_spans(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = spans_of(desk, content=True)
     monkeypatch.setattr(facts, "PAGE_ROWS", 3)
@@ -125,6 +126,7 @@ def test_small_pages_give_the_same_spans(desk: Desk, monkeypatch: pytest.MonkeyP
     assert spans_of.__wrapped__(desk, content=True) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_attribute_is_of_the_conventions_or_in_the_list_of_our_own(desk: Desk, version: str) -> None:
     known = set(conventions(version).names.values()) | set(OWN)
@@ -176,6 +178,7 @@ def test_an_item_stands_in_the_trace_of_the_row_it_came_from_however_deep(row_id
         parent = item
 
 
+@pytest.mark.slow
 def test_rows_that_a_stopped_run_left_are_told_as_unfinished(tmp_path_factory: pytest.TempPathFactory) -> None:
     from tests.ledger.ledger_samples import entries_of_row, run_record
     from toolkit.ledger import Journal, run_entry

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
@@ -52,18 +53,19 @@ class Agreement:
 
 
 def agreement(judge: Sequence[Any], people: Sequence[Any], *, level: float = 0.95) -> Agreement:
-    """All of it, for grades given row by row: numbers, or words. None and NaN are rows without a grade, left out.
+    """All of it, for grades given row by row: numbers, or words. None, NaN and NA are rows without a grade, left out.
 
-    Numbers are weighted by their distance (quadratic kappa, alpha of numbers); words agree or do not. Raises ValueError
-    where grades are not paired, or infinite.
+    Numbers are weighted by their distance (quadratic kappa, alpha of numbers); words agree or do not, and numbers among
+    words are words: 1, 1.0 and True the same. Raises ValueError where grades are not paired, or infinite.
     """
     if len(judge) != len(people):
         raise ValueError(f"grades must be paired row by row: {len(judge)} and {len(people)}")
-    pairs = [(a, b) for a, b in zip(judge, people, strict=True) if not (_is_missing(a) or _is_missing(b))]
-    numbers = bool(pairs) and all(_is_number(each) for pair in pairs for each in pair)
-    if numbers and not all(math.isfinite(each) for pair in pairs for each in pair):
+    told = [(_plain(a), _plain(b)) for a, b in zip(judge, people, strict=True)]
+    pairs = [(a, b) for a, b in told if a is not None and b is not None]
+    if any(isinstance(each, float) and math.isinf(each) for pair in pairs for each in pair):
         raise ValueError("a grade is infinite; grades are numbers or words")
-    key: Callable[[Any], Any] = float if numbers else str
+    numbers = bool(pairs) and all(isinstance(each, float) for pair in pairs for each in pair)
+    key: Callable[[Any], Any] = float if numbers else _word
     first, second = [key(a) for a, _ in pairs], [key(b) for _, b in pairs]
     labels = sorted({*first, *second})
     codes = {label: code for code, label in enumerate(labels)}
@@ -105,7 +107,9 @@ def observed(counted: Ints, *, level: float = 0.95) -> Estimate | Refusal:
     if fault := _too_few(n):
         return Refusal("share agreed", fault)
     low, high = _clopper_pearson(same, n, level)
-    return _estimate("share agreed", same / n, low=low, high=high, error=math.sqrt(same * (n - same) / n**3), n=n)
+    return _estimate(
+        "share agreed", same / n, low=low, high=high, error=math.sqrt(same * (n - same) / n**3), n=n, level=level
+    )
 
 
 def kappa(
@@ -292,9 +296,15 @@ def _said(found: Estimate | Refusal) -> str:
     return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+def _plain(value: Any) -> float | str | None:
+    """A grade as a number or a word, whatever type it came as; None where there is none."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, Number | np.bool_ | np.number):
+        number = float(value)  # type: ignore[arg-type]
+        return None if math.isnan(number) else number
+    return str(value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, bool | int | float | np.number)
+def _word(value: float | str) -> str:
+    return f"{value:g}" if isinstance(value, float) else value

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.errors import RunError
 from toolkit.evaluation.scored import Scored
 
 
 def changed_rows(scored: Scored, contender: str, by: float) -> Any:
     from pandas import DataFrame
 
+    if contender not in scored.contenders:
+        raise RunError(f"there is no contender {contender!r}; there are {', '.join(scored.contenders)}")
     place = scored.contenders.index(contender)
     with np.errstate(invalid="ignore"):
         change = scored.quality[:, place] - scored.quality[:, 0]

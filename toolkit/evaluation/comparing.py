@@ -60,6 +60,8 @@ def compare(
 
         if step is None:
             raise RunError("routers are compared at one step: name it, as in step='triage'")
+        if segment is not None:
+            raise RunError("routers are not compared by segment; replay each (tk.replay), and compare the replays")
         named = routers if isinstance(routers, Mapping) else {repr(router): router for router in routers}
         return compared_routers(
             history, named, step=step, runs=runs_named(history, names_of(runs) or given, step=step), quality=quality,
@@ -72,10 +74,14 @@ def compare(
         apart = [(history, runs_named(history, names_of(runs) or given, step=step))]
     names = [name for _, listed in apart for name in listed]
     if len(set(names)) < 2:
+        if len(names) > 1:
+            raise RunError(f"there is nothing to compare: all names are of one run, {names[0]}; name another beside it")
         raise RunError(
             f"there is nothing to compare: {'one run' if names else 'no run'} of {step or 'this workflow'} is on "
             "record; name two runs, or routers"
         )
+    if len(set(names)) < len(names) and len(apart) == 1:
+        raise RunError(f"a run is named twice: {next(name for name in names if names.count(name) > 1)}")
     tables = [
         scored_runs(each, listed, step=step, quality=quality, cluster=cluster, segment=segment, failed=failed)
         for each, listed in apart

@@ -19,7 +19,7 @@ from toolkit.evaluation.changes import changed_rows
 from toolkit.evaluation.differences import ALL, Compared, differences_of, told, with_correction
 from toolkit.evaluation.estimates import Refusal, checked_level
 from toolkit.evaluation.exchange import Choice, Exchange, choice_of, prices_between, valued
-from toolkit.evaluation.frontiers import Point, drawn_means, points_of
+from toolkit.evaluation.frontiers import Point, drawn_means, farthest_apart, independent_rows, points_of
 from toolkit.evaluation.pairs import Difference
 from toolkit.evaluation.resampling import REPLICATES, Floats, percentiles
 from toolkit.evaluation.scored import MEASURES, Measure, Scored
@@ -75,7 +75,10 @@ class Comparison:
         quality, cost = (np.array([getattr(point, name) for point in self.points]) for name in ("quality", "cost"))
         drawn = {"drawn_quality": self.drawn["quality"], "drawn_cost": self.drawn["cost"]}
         at = prices_between(quality, cost, **drawn) if prices is None else prices
-        return valued(self.scored.contenders, quality, cost, prices=at, level=self.level, **drawn)
+        return valued(
+            self.scored.contenders, quality, cost, prices=at, level=self.level, rows=independent_rows(self.scored),
+            apart=farthest_apart(self.scored), **drawn,
+        )  # fmt: skip
 
     def best(self, *, price: float) -> Choice:
         """Who is best where one unit of quality is worth so many US dollars, and how sure that is.

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.evaluation.estimates import Refusal
+from toolkit.evaluation.frontiers import MOST_ONE_SIDED
 from toolkit.evaluation.pairs import Difference, Verdict, corrected, more_rows, paired, verdict
 from toolkit.evaluation.resampling import Floats
 from toolkit.evaluation.scored import Measure, Scored
 
-MOST_ONE_SIDED = 0.05
 ALL = "all rows"
 NUMBERS = (
     "difference", "low", "high", "bootstrap_low", "bootstrap_high", "p_value", "p_corrected", "comparisons", "rows",

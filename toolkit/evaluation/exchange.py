@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from toolkit.evaluation.resampling import Floats, Ints, percentiles
 
@@ -29,7 +30,8 @@ class Exchange:
     """k contenders at g prices: value, its interval and the share of draws in which each is best, (g, k) each.
 
     `prices` (g,) are US dollars for one unit of quality; `value`, `low` and `high` US dollars a row. `gain` (g,) is how
-    much more the best has than the next, with its paired interval. `best` and `second` (g,) are places of contenders.
+    much more the best has than the next, with its paired interval; `least` the lowest end of its leads over all others,
+    held together. `best` and `second` (g,) are places of contenders.
     """
 
     contenders: tuple[str, ...]
@@ -43,6 +45,7 @@ class Exchange:
     gain: Floats
     gain_low: Floats
     gain_high: Floats
+    least: Floats
     draws: int
     level: float
 
@@ -61,6 +64,7 @@ class Choice:
     gain: float
     gain_low: float
     gain_high: float
+    least: float
     share: float
     draws: int
 
@@ -71,8 +75,8 @@ class Choice:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the interval of its lead over the next leaves out nothing at all."""
-        return self.gain_low > 0
+        """Whether the intervals of its leads over all others, held together, leave out nothing at all."""
+        return self.least > 0
 
     @property
     def is_tied(self) -> bool:
@@ -91,9 +95,13 @@ class Choice:
 
 def valued(
     contenders: tuple[str, ...], quality: Floats, cost: Floats, *, drawn_quality: Floats, drawn_cost: Floats,
-    prices: Floats, level: float = 0.95,
+    prices: Floats, rows: float, apart: Floats, level: float = 0.95,
 ) -> Exchange:  # fmt: skip
-    """What each is worth, by means (k,) and draws (r, k) of quality and cost, at each of `prices` (g,)."""
+    """What each is worth, by means (k,) and draws (r, k) of quality and cost, at each of `prices` (g,).
+
+    Leads are told as differences of pairs are (`toolkit.evaluation.pairs`): as if of the `rows`, which are independent,
+    two more had been seen, of which one differs by as much as any does (`apart`, (k, k), of quality).
+    """
     value = prices[:, None] * quality - cost
     order = np.argsort(-value, axis=1, kind="stable")
     best, second = order[:, 0], order[:, min(1, len(contenders) - 1)]
@@ -102,13 +110,13 @@ def valued(
         drawn = price * drawn_quality - drawn_cost
         ends.append([percentiles(column, level=level) for column in drawn.T])
         shares.append(_shares(drawn))
-        leads.append(percentiles(drawn[:, best[place]] - drawn[:, second[place]], level=level))
+        leads.append(_leads(value[place], drawn, int(best[place]), int(second[place]), price * apart, rows, level))
     low, high = np.moveaxis(np.array(ends, dtype=np.float64), 2, 0)
-    gain_low, gain_high = np.array(leads, dtype=np.float64).T
+    gain_low, gain_high, least = np.array(leads, dtype=np.float64).T
     at = np.arange(len(prices))
     return Exchange(
         contenders, prices, value, low, high, np.array(shares), best, second,
-        value[at, best] - value[at, second], gain_low, gain_high, len(drawn_quality), level,
+        value[at, best] - value[at, second], gain_low, gain_high, least, len(drawn_quality), level,
     )  # fmt: skip
 
 
@@ -123,6 +131,7 @@ def choice_of(found: Exchange, place: int) -> Choice:
         gain=float(found.gain[place]),
         gain_low=float(found.gain_low[place]),
         gain_high=float(found.gain_high[place]),
+        least=float(found.least[place]),
         share=float(found.share[place, best]),
         draws=found.draws,
     )
@@ -167,6 +176,27 @@ def usd(value: float) -> str:
     decimals = max(0, 2 - math.floor(math.log10(abs(value))))
     told = f"{value:,.{decimals}f}"
     return told.rstrip("0").rstrip(".") if "." in told else told
+
+
+def _leads(
+    value: Floats, drawn: Floats, best: int, second: int, apart: Floats, rows: float, level: float
+) -> tuple[float, float, float]:
+    """The interval of the best one's lead over the second, and the lowest end of all its leads, held together."""
+    others = [place for place in range(len(value)) if place != best]
+    if not others:
+        return 0.0, 0.0, 0.0
+
+    def ends(other: int, level: float) -> tuple[float, float]:
+        lead, ahead = float(value[best] - value[other]), drawn[:, best] - drawn[:, other]
+        if not ahead.any():
+            return 0.0, 0.0
+        reach = float(stats.t.ppf(0.5 + level / 2, max(rows - 1, 1)))
+        reach *= math.hypot(float(ahead.std()), float(apart[best, other]) / (rows + 2))
+        centre = lead * rows / (rows + 2)
+        return min(centre - reach, lead), max(centre + reach, lead)
+
+    together = 1 - (1 - level) / len(others)
+    return *ends(second, level), min(ends(other, together)[0] for other in others)
 
 
 def _shares(drawn: Floats) -> Floats:

@@ -237,10 +237,12 @@ def _p_value(
 
 
 def frontier(costs: Sequence[float], qualities: Sequence[float]) -> list[int]:
-    """The points that none other beats in both, from the cheapest to the best."""
+    """The points that none other beats, by being better in one and no worse in the other, from the cheapest to the
+    best."""
     order = sorted(range(len(costs)), key=lambda i: (costs[i], -qualities[i]))
     found: list[int] = []
     for index in order:
-        if not found or qualities[index] > qualities[found[-1]]:
+        told = costs[index], qualities[index]
+        if not found or told[1] > qualities[found[-1]] or told == (costs[found[-1]], qualities[found[-1]]):
             found.append(index)
     return found

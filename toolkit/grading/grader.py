@@ -96,8 +96,10 @@ def listed(truth: Json) -> list[Json]:
 
 
 def normalised(text: str) -> str:
-    """Lower case, without accents and punctuation, single spaces; numbers keep their point."""
+    """Lower case, without accents and punctuation, single spaces; numbers keep their point and sign, C++ its plus."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(char for char in plain if not unicodedata.combining(char))
     plain = sub(r"(?<=\d)[.,](?=\d)", "·", plain)
-    return " ".join(sub(r"[^\w·]+", " ", plain).split())
+    plain = sub(r"(?<!\w)[-−](?=\d)", "¬", plain)
+    plain = sub(r"(?<![\w+#])[+#]+|[+#]+(?=\w)", " ", plain)
+    return " ".join(sub(r"[^\w·¬+#]+", " ", plain).split())

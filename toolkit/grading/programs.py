@@ -7,6 +7,7 @@ Grade programs that nobody has read in a container or a virtual machine without 
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import re
@@ -18,10 +19,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.grading.grader import Case, Grader, assertion, words
+from toolkit.grading.grader import Case, Grader, assertion, ungraded, words
 from toolkit.records import Grade
 
-_FENCED = re.compile(r"```(?:[Pp]ython|py)?[^\S\n]*\n(.*?)```", re.DOTALL)
+_FENCE = re.compile(r"\s*```+[^\S\n]*([\w+#-]*)")
+_PYTHON = ("python", "py", "python3", "py3")
+_DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 _MOST_BYTES = 1_000_000
 
 _CHILD = """
@@ -48,8 +51,10 @@ os.write(done, passed)
 class Passes(Grader):
     """The answer is Python that the tests in the column `expects` (Python too: assertions, say) run through.
 
-    Of a fenced answer the fenced code counts. `seconds` of time and `memory_mb` of memory are allowed. It blocks while
-    the program runs, so grade finished runs with it (`grade_run`), not the steps of a run under way. NO SANDBOX.
+    Of an answer with fences the Python between them counts, or what says no language. Tests that only define something
+    test nothing, and give no grade: call them in the end. `seconds` of time and `memory_mb` of memory are allowed. It
+    blocks while the program runs, so grade finished runs with it (`grade_run`), not the steps of a run under way. NO
+    SANDBOX.
     """
 
     expects: str
@@ -65,9 +70,38 @@ class Passes(Grader):
         tests = case.fields.get(self.expects)
         if not isinstance(tests, str) or not tests.strip():
             return None
-        answer = words(case.value, self.of)
-        fault = _fault("\n".join(_FENCED.findall(answer)) or answer, tests, self.seconds, self.memory_mb)
+        if _runs_nothing(tests):
+            return ungraded(self, "the tests only define something, and call nothing: have them call it in the end")
+        fault = _fault(_program(words(case.value, self.of)), tests, self.seconds, self.memory_mb)
         return assertion(self, fault is None, fault or "the tests passed")
+
+
+def _program(answer: str) -> str:
+    """The Python of an answer: between fences that say so, else between fences that say nothing, else all of it."""
+    blocks: list[tuple[str, list[str]]] = []
+    is_open = False
+    for line in answer.splitlines():
+        if found := _FENCE.match(line):
+            if not is_open:
+                blocks.append((found[1].lower(), []))
+            is_open = not is_open
+        elif is_open:
+            blocks[-1][1].append(line)
+    for wanted in (_PYTHON, ("",)):
+        if fitting := ["\n".join(lines) for language, lines in blocks if language in wanted]:
+            return "\n".join(fitting)
+    return answer
+
+
+def _runs_nothing(tests: str) -> bool:
+    try:
+        body = ast.parse(tests).body
+    except (SyntaxError, ValueError):
+        return False
+    return all(
+        isinstance(each, _DEFINES) or (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
+        for each in body
+    )
 
 
 def _fault(program: str, tests: str, seconds: int, memory_mb: int) -> str | None:

@@ -44,7 +44,8 @@ class Regex(Grader):
 class Schema(Grader):
     """The answer is JSON, and satisfies the JSON schema: a dict, or its JSON as text; without one any JSON will do.
 
-    A text is read as JSON, also out of a fence. Nothing is fetched for a `$ref`. Raises ValueError where it is none.
+    A text is read as JSON, also out of a fence; a field (`of`) that is no JSON is a string. Nothing is fetched for a
+    `$ref`. Raises ValueError where it is none.
     """
 
     schema: Any = "{}"
@@ -65,7 +66,8 @@ class Schema(Grader):
             try:
                 value = orjson.loads(fenced[1] if fenced else value)
             except orjson.JSONDecodeError as error:
-                return assertion(self, False, f"no JSON: {error}")
+                if self.of is None:
+                    return assertion(self, False, f"no JSON: {error}")
         try:
             fault = next(_validator(self.schema).iter_errors(value), None)
         except Exception as error:  # a reference that leads nowhere

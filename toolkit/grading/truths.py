@@ -48,7 +48,7 @@ class Contains(Grader):
     of: str | None = None
 
     def grade(self, case: Case) -> Grade | None:
-        wanted = [str(item) for item in listed(case.fields.get(self.expects))]
+        wanted = [str(item) for item in listed(case.fields.get(self.expects)) if normalised(str(item))]
         if not wanted:
             return None
         given = f" {normalised(words(case.value, self.of))} "
@@ -94,6 +94,11 @@ class TokenF1(Grader):
         return score(self, _f1(given, best), f"{shared} words shared of {len(given)} given and {len(best)} expected")
 
 
+_DIGITS = r"(?:\d+(?:[.,\u00a0\u202f]\d+)*|\.\d+)(?:[eE][-+−]?\d{1,3}\b)?"
+_ALONE = re.compile(rf"(?:(?<!\w)[-−])?(?<![\w.]){_DIGITS}")
+_ANYWHERE = re.compile(rf"(?:(?<!\w)[-−])?{_DIGITS}")
+
+
 def _shared(given: list[str], truth: list[str]) -> int:
     return (Counter(given) & Counter(truth)).total()
 
@@ -105,12 +110,15 @@ def _f1(given: list[str], truth: list[str]) -> float:
 
 
 def _number(value: Json) -> float | None:
-    """A number as it is, or the last one in a text: 1,234.5 and 1.234,5 and 1 234.5 are one number, 1,234 is 1234."""
+    """A number as it is, or the last one in a text: 1,234.5 and 1.234,5 and 1 234.5 are one number, 1,234 is 1234.
+
+    One that is a part of a word, as in m2, counts only where there is no other.
+    """
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
         return float(value)
-    found = re.findall(r"[-−]?\d+(?:[.,\u00a0\u202f]\d+)*(?:[eE][-+−]?\d{1,3}\b)?", str(value))
+    found = _ALONE.findall(str(value)) or _ANYWHERE.findall(str(value))
     return _parsed(found[-1].replace("−", "-")) if found else None
 
 
