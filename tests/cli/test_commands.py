@@ -204,3 +204,13 @@ def test_the_version_is_that_of_the_package(desk: Desk) -> None:
 def test_help_tells_the_exit_codes(desk: Desk) -> None:
     assert "130" in desk.toolkit("--help").out
     assert "2: nothing could run" in " ".join(desk.toolkit("run", "--help").out.replace("│", " ").split())
+
+
+def test_a_number_beyond_64_bits_is_told_whole_and_two_columns_of_one_name_are_refused(desk: Desk) -> None:
+    desk.run("rows.csv")
+    huge = desk.toolkit(
+        "sql", "select 170141183460469231731687303715884105727::hugeint as n, 1.5 as d", "--format", "json"
+    )
+    assert json.loads(huge.out) == [{"n": "170141183460469231731687303715884105727", "d": 1.5}]
+    twice = desk.toolkit("sql", "select 1 as a, 2 as a", "--format", "json")
+    assert (twice.code, "two columns are called 'a'" in twice.sentence) == (2, True)

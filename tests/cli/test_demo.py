@@ -20,7 +20,7 @@ def test_the_demo_of_a_part_shows_steps_routing_and_what_waits(desk: Desk) -> No
     assert not CONTROL.search(ended.out)
     assert all(len(line) <= 100 for line in ended.out.splitlines()[1:]), ended.out
     assert "Quality is that of the 26 rows of the part 'test' alone" in " ".join(ended.out.split())
-    for word in ("triage", "explored", "escalated to", "toolkit show latest", "toolkit sql", "jupyter lab"):
+    for word in ("triage", "explored", "escalated to", "toolkit show latest", "toolkit sql", "toolkit lab"):
         assert word in ended.out
 
 

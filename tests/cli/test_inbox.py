@@ -124,6 +124,17 @@ def test_one_after_the_other_skips_and_stops_as_told(court: Desk) -> None:
 
 
 @pytest.mark.slow
+def test_where_the_input_ends_what_was_answered_stays_with_its_note_and_its_row_goes_on(court: Desk) -> None:
+    refused = typed(court, "answer", "-i", "--value", "x", text="")
+    assert refused.code == 2 and "leave out --value" in refused.sentence
+    ended = typed(court, "answer", "-i", "--note", "as I see it", "--resume", text="so it is\n")
+    assert ended.code == 0, ended.err
+    noted = court.toolkit("sql", "select reason from grades where graded_by <> 'code'", "--format", "json")
+    assert [each["reason"] for each in json.loads(noted.out)] != []
+    assert "not resumed yet" not in court.toolkit("inbox", "list").out
+
+
+@pytest.mark.slow
 def test_what_has_waited_too_long_falls_to_the_default_and_its_row_goes_on(desk: Desk) -> None:
     desk.write("flow.py", COURT)
     desk.write("rows.csv", "id,text,truth\n1,ticket 1,nothing of the kind\n")

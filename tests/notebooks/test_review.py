@@ -127,6 +127,8 @@ def test_what_cannot_be_read_names_its_field(given_fields: dict[str, Any], told:
 def test_a_decimal_comma_is_read_and_a_whole_number_stays_one() -> None:
     form = form_of({"type": "number"})
     assert [value_of(form, {"": text}) for text in ("2,5", "3", "3.0", "1e3")] == [2.5, 3, 3.0, 1000]
+    with pytest.raises(InboxError, match="not '1,234'"):
+        value_of(form, {"": "1,234"})
 
 
 # ------------------------------------------------------------------------------------------------- what a page shows

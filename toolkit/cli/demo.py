@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -120,11 +121,13 @@ def _next_commands(history: History, run_id: str) -> list[tuple[str, str]]:
     from toolkit.cli import questions
     from toolkit.ledger.views import questions as statements
 
+    found = Path(sys.argv[0])  # as it was started: make has it in a folder that no shell knows of
+    command = os.path.relpath(found) if found.name == "toolkit" and shutil.which("toolkit") is None else "toolkit"
     where = f" --home {shlex.quote(str(history.home))}" if history.home != DEFAULT_HOME else ""
     waiting = questions.records(history.sql(statements.WAITING, run_id=run_id))
     row = f" --row {waiting[0]['row_id']}" if waiting else ""
     return [
-        (f"toolkit show latest{row}{where}", "a ticket: who, why, at what cost" if row else "the run"),
-        (f"toolkit sql 'from model_costs'{where}", "any question, in SQL"),
-        ("jupyter lab notebooks", "the same record as DataFrames and charts"),
+        (f"{command} show latest{row}{where}", "a ticket: who, why, at what cost" if row else "the run"),
+        (f"{command} sql 'from model_costs'{where}", "any question, in SQL"),
+        (f"{command} lab", "the same record as DataFrames and charts"),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -96,8 +97,11 @@ def answer(
 
     box = _box(home, journal)
     if interactive:
+        if value is not None:
+            raise InboxError("--interactive asks for the value of each answer: leave out --value")
         chosen = [box.find(id) for id in ids or ()] or box.open(_named(home, run), person=person or None)
-        ended = _one_by_one(box, chosen, by=by)
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            ended = _one_by_one(box, chosen, by=by, note=note)
     elif ids:
         text = sys.stdin.read() if value in (None, "-") else str(value)
         reviews = [box.find(id) for id in ids]
@@ -150,8 +154,8 @@ for name, command in (("list", list_), ("show", show), ("answer", answer), ("exp
 
 
 # ---------------------------------------------------------------------------------------------------------- answering
-def _one_by_one(box: Inbox, reviews: Sequence[Review], *, by: str) -> list[Ended]:
-    """Ask the person at the terminal, until all is answered or they had enough."""
+def _one_by_one(box: Inbox, reviews: Sequence[Review], *, by: str, note: str) -> list[Ended]:
+    """Ask the person at the terminal, until all is answered, they had enough, or the input ends."""
     from toolkit.errors import InboxError
 
     ended: list[Ended] = []
@@ -160,11 +164,11 @@ def _one_by_one(box: Inbox, reviews: Sequence[Review], *, by: str) -> list[Ended
         if review.id in done:
             continue
         _print(box.show(review.id), title=f"{number} of {len(reviews)}")
-        while (text := typer.prompt(f"answer (enter: skip, {QUIT}: stop)", default=SKIP, show_default=False)) != SKIP:
+        while (text := _typed()) != SKIP:
             if text == QUIT:
                 return ended
             try:
-                ended.append(box.answer(review.id, box.read(review, text), by=by or None))
+                ended.append(box.answer(review.id, box.read(review, text), by=by or None, note=note))
                 done |= {each.id for each in ended[-1].reviews}
                 break
             except InboxError as error:
@@ -172,6 +176,14 @@ def _one_by_one(box: Inbox, reviews: Sequence[Review], *, by: str) -> list[Ended
                 if review.id not in {each.id for each in box.open()}:
                     break  # somebody else was first
     return ended
+
+
+def _typed() -> str:
+    try:
+        return str(typer.prompt(f"answer (enter: skip, {QUIT}: stop)", default=SKIP, show_default=False))
+    except typer.Abort:  # the input has ended: what was answered stays, and is told
+        print()
+        return QUIT
 
 
 def _resumed(box: Inbox, ended: Sequence[Ended], *, quiet: bool) -> list[dict[str, Any]]:
@@ -183,8 +195,6 @@ def _resumed(box: Inbox, ended: Sequence[Ended], *, quiet: bool) -> list[dict[st
 
 
 def _went_on(box: Inbox, rows: Any, *, quiet: bool) -> list[dict[str, Any]]:
-    from contextlib import nullcontext, redirect_stdout
-
     from toolkit.errors import RunError
 
     outcomes = []

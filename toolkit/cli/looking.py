@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli.options import DEFAULT_HOME, Home, RunName
+from toolkit.errors import LedgerError
 
 
 class Format(StrEnum):
@@ -82,10 +84,13 @@ def sql(
         writer.writerow(table.columns)
         writer.writerows(table.rows)
     else:
-        import orjson
+        from toolkit.rows import clean
 
-        listed = [dict(zip(table.columns, values, strict=True)) for values in table.rows]
-        print(orjson.dumps(listed, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())
+        if len(set(table.columns)) < len(table.columns):
+            twice = next(name for name in table.columns if table.columns.count(name) > 1)
+            raise LedgerError(f"two columns are called {twice!r}, and a JSON object has one: name them apart")
+        listed = [dict(zip(table.columns, map(clean, values), strict=True)) for values in table.rows]
+        print(json.dumps(listed, indent=2, ensure_ascii=False, default=str))
 
 
 def _list_views() -> None:

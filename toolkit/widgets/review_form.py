@@ -8,6 +8,7 @@ Whether a value fits the type is for the inbox to say: here it is only read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -111,6 +112,9 @@ def _read(field: Field, told: Json) -> Json:
 
 
 def _number(text: str) -> float | int:
+    """A number with a point or a comma. Raises ValueError where it could be either of two: 1,234."""
+    if re.fullmatch(r"\s*-?[1-9]\d{0,2},\d{3}\s*", text):
+        raise ValueError(text)
     number = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
     if number != number or number in (float("inf"), float("-inf")):
         raise ValueError(text)
