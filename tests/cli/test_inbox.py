@@ -113,6 +113,23 @@ def test_an_answer_is_read_from_the_input(court: Desk) -> None:
     assert inbox(court, "show", json.loads(ended.out)["answered"][0]["id"])["value"] == "two\nlines"
 
 
+def test_of_several_questions_each_is_answered_that_can_be(court: Desk) -> None:
+    first, second = ids(court)
+    assert court.toolkit("inbox", "answer", first, "--value", "so it is", "--by", "Priya").code == 0
+    ended = court.toolkit("inbox", "answer", first, second, "--value", "so it is", "--json")
+    assert ended.code == 1, "one of them had been answered before"
+    assert "was answered by Priya at" in ended.sentence
+    assert [question["id"] for question in json.loads(ended.out)["answered"]] == [second]
+
+
+def test_a_question_of_another_run_or_for_somebody_else_is_not_answered(court: Desk) -> None:
+    first = ids(court)[0]
+    assert "there is no run 'nosuch'" in court.toolkit("inbox", "answer", first, "--run", "nosuch").sentence
+    other = court.toolkit("inbox", "answer", first, "--person", "nobody", "--value", "x")
+    assert (other.code, f"question {first[:8]} is for" in other.sentence) == (2, True)
+    assert first in ids(court)
+
+
 @pytest.mark.slow
 def test_one_after_the_other_skips_and_stops_as_told(court: Desk) -> None:
     ended = typed(court, "answer", "--interactive", "--by", "Priya", text="\nso it is\n")

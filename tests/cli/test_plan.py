@@ -167,6 +167,13 @@ def test_the_command_says_so_where_nothing_is_left(desk: Desk) -> None:
     assert told(desk)["calls"] == 0
 
 
+@pytest.mark.parametrize("options", [["--router", "x"], ["--limit", "3"], ["--budget", "zz"], ["--fresh"]])
+def test_a_run_on_record_is_planned_as_it_was_begun(desk: Desk, options: list[str]) -> None:
+    desk.run("rows.csv")
+    ended = desk.toolkit("plan", "latest", *options)
+    assert (ended.code, "is planned as it was begun" in ended.sentence) == (2, True)
+
+
 def test_a_run_that_there_is_not_is_named(desk: Desk) -> None:
     ended = desk.toolkit("plan", "latest")
     assert ended.code == 2

@@ -306,6 +306,8 @@ run
 def test_a_notebook_keeps_the_last_state_of_a_run_as_text_and_html(tmp_path: Path) -> None:
     cells = [
         WATCHED,
+        "watched = tk.watch(run)\nwatched",
+        "watched",
         "run.wait(show=False)\nimport threading\n"
         "for thread in threading.enumerate():\n    if thread.name.startswith('watch '): thread.join()",
         "tk.watch()",
@@ -323,7 +325,7 @@ def test_a_notebook_keeps_the_last_state_of_a_run_as_text_and_html(tmp_path: Pat
     )
     client.execute()
     assert seen[0] == {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"}
-    for cell in (notebook.cells[0], notebook.cells[2]):
+    for cell in (*notebook.cells[:3], notebook.cells[4]):
         (output,) = cell.outputs
         assert set(output.data) == {"text/plain", "text/html"}
         assert "finished after" in output.data["text/plain"]

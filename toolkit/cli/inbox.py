@@ -91,11 +91,11 @@ def answer(
 ) -> None:
     """Answer questions. An answer is checked against the type that its step declares, and stays once it is given.
 
-    Exit code 0: answered; 1: answered, but a row that was resumed failed; 2: nothing was answered.
+    Exit code 0: answered; 1: answered, but not all, or a row failed or could not be resumed; 2: nothing was answered.
     """
     from toolkit.errors import InboxError
 
-    box = _box(home, journal)
+    box, faults = _box(home, journal), 0
     if interactive:
         if value is not None:
             raise InboxError("--interactive asks for the value of each answer: leave out --value")
@@ -104,8 +104,8 @@ def answer(
             ended = _one_by_one(box, chosen, by=by, note=note)
     elif ids:
         text = sys.stdin.read() if value in (None, "-") else str(value)
-        reviews = [box.find(id) for id in ids]
-        ended = [box.answer(r.id, box.read(r, text), by=by or None, note=note) for r in reviews]
+        reviews = [_of(box.find(id), run=_named(home, run), person=person) for id in ids]
+        ended, faults = _each(box, reviews, text, by=by, note=note)
     else:
         raise InboxError("say which question: toolkit inbox answer ID --value …, or --interactive; toolkit inbox list")
     outcomes = _resumed(box, ended, quiet=as_json) if resume else []
@@ -117,7 +117,8 @@ def answer(
             print(_sentence(each, home, resumed=resume))
         for outcome in outcomes:
             print(f"{outcome['run_id']}: {_counts(outcome['rows'])}")
-    if any(outcome["rows"]["failed"] for outcome in outcomes):
+    left = len({each.run_id for each in ended}) - len(outcomes) if resume else 0
+    if faults or left or any(outcome["rows"]["failed"] for outcome in outcomes):
         raise typer.Exit(FAILED)
 
 
@@ -176,6 +177,37 @@ def _one_by_one(box: Inbox, reviews: Sequence[Review], *, by: str, note: str) ->
                 if review.id not in {each.id for each in box.open()}:
                     break  # somebody else was first
     return ended
+
+
+def _each(box: Inbox, reviews: Sequence[Review], text: str, *, by: str, note: str) -> tuple[list[Ended], int]:
+    """Answer all of them alike; what was answered, and how many could not be. Raises InboxError where none was."""
+    from toolkit.errors import InboxError
+
+    ended: list[Ended] = []
+    faults: list[InboxError] = []
+    done: set[str] = set()
+    for review in reviews:
+        if review.id in done:  # it asks the very same as one before, and is answered with it
+            continue
+        try:
+            ended.append(box.answer(review.id, box.read(review, text), by=by or None, note=note))
+            done |= {each.id for each in ended[-1].reviews}
+        except InboxError as error:
+            faults.append(error)
+    if faults and not ended:
+        raise faults[0]
+    for error in faults:
+        complain(sentence(error))
+    return ended, len(faults)
+
+
+def _of(review: Review, *, run: str | None, person: str) -> Review:
+    """The question. Raises InboxError where it is of another run, or for somebody else."""
+    from toolkit.errors import InboxError
+
+    if run not in (None, review.place.run_id) or person not in ("", review.person):
+        raise InboxError(f"question {review.id[:ID_LENGTH]} is for {review.person}, of {review.place}")
+    return review
 
 
 def _typed() -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.options import DEFAULT_HOME, AsJson, Home, InFlight
+from toolkit.errors import RunError
 
 if TYPE_CHECKING:
     from toolkit.forecasts.planning import Prospect, StepProspect
@@ -44,6 +45,11 @@ def plan(
         options = {"limit": limit, "in_flight": in_flight, "fresh": fresh, "redact": redact, "budget": budget}
         print_forecast(what, rows or given, fleet, router=router, as_json=as_json, options={"home": home, **options})
         return
+    if router or limit is not None or fresh or budget or redact != "secrets":
+        raise RunError(
+            f"{what!r} names a run on record, which is planned as it was begun: only --home and --json say more of it; "
+            "to plan a workflow, give file.py:name and its rows"
+        )
     _of_run(what, home, as_json=as_json)
 
 

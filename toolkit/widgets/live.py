@@ -65,7 +65,6 @@ class Watch:
         self.run_id = run_id
         self.standing: Standing = standing_of(history, run_id)
         self._running = running
-        self._shown: _Shown | None = None
         self._stop = threading.Event()
 
     def look(self) -> Standing:
@@ -106,33 +105,32 @@ class Watch:
         elif self.look().is_over:
             display(_still(self.standing), raw=True)  # type: ignore[no-untyped-call]
         else:
-            self._shown = _Shown(self.standing, self._steer)
-            threading.Thread(target=self._follow, name=f"watch {self.run_id}", daemon=True).start()
+            shown = _Shown(self.standing, self._steer)
+            threading.Thread(target=self._follow, args=(shown,), name=f"watch {self.run_id}", daemon=True).start()
 
     def _steer(self, wish: Wish | None) -> None:
         steer(self.history.home, self.run_id, wish)
         if self._running is not None:
             self._running.steering.hear(wish)
 
-    def _follow(self) -> None:
-        """Read and show until the run is over."""
+    def _follow(self, shown: _Shown) -> None:
+        """Read and show until the run is over, in the cell that asked for it: others have followers of their own."""
         pause, kept_at = EVERY_SECONDS, time.monotonic()
-        assert self._shown is not None
         while not self._stop.wait(pause):
             began = time.thread_time()
             try:
                 standing = self.look()
-            except ToolkitError as error:  # a record that cannot be read now may be readable in a moment
-                self._shown.complain(str(error))
+            except Exception as error:  # a record that cannot be read now may be readable in a moment
+                shown.complain(str(error))
                 continue
             pause = max(EVERY_SECONDS, (time.thread_time() - began) / SHARE_OF_TIME)
-            self._shown.show(standing)
+            shown.show(standing)
             if standing.is_over:
-                self._shown.end(standing)
+                shown.end(standing)
                 return
             if time.monotonic() - kept_at >= KEPT_EVERY_SECONDS:
                 kept_at = time.monotonic()
-                self._shown.keep(standing)
+                shown.keep(standing)
 
 
 class _Shown:
