@@ -196,8 +196,8 @@ def _each(box: Inbox, reviews: Sequence[Review], text: str, *, by: str, note: st
             faults.append(error)
     if faults and not ended:
         raise faults[0]
-    for error in faults:
-        complain(sentence(error))
+    for fault in faults:
+        complain(sentence(fault))
     return ended, len(faults)
 
 
