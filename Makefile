@@ -13,7 +13,7 @@ help:  ## what there is to make
 demo: $(STAMP)  ## run the support desk through Prefect on the embedded fleet
 	@$(BIN)/toolkit demo
 
-test: $(STAMP)  ## run the tests that take a second or two each, in less than ten minutes
+test: $(STAMP)  ## run the tests that take a second or two each
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(TESTS)"
 
 test-all: TESTS := not long

@@ -44,6 +44,14 @@ def twice(n: int = 20) -> list[dict[str, Any]]:
     ]
 
 
+@tk.step(route=tk.Explore(tk.Ladder("small", "large"), rate=0.8), policy=tk.Once(), grade=Exact("truth"))
+def reply(ticket: str) -> tk.Request:
+    return tk.prompt("Yes or no?", ticket=ticket)
+
+
+EXPLORING = tk.Workflow("desk", [reply])
+
+
 def both(home: Path, *graders: Grader) -> tuple[Any, Any]:
     return (
         asked("small", *graders).run(twice(), fleet(), home=home),
@@ -177,9 +185,9 @@ def test_history_that_was_judged_by_others_in_part_tells_nothing_until_one_of_th
     def reply(ticket: str) -> tk.Request:
         return tk.prompt("Yes or no?", ticket=ticket)
 
-    run = tk.Workflow("desk", [reply]).run(rows, fleet(), home=tmp_path, seed=3)
+    run = EXPLORING.run(rows, fleet(), home=tmp_path, seed=3)
     before = tk.counterfactual(run, tk.Fixed("large"), step="reply", method="snips")
-    more = tk.Workflow("desk", [reply]).run(rows[:40], fleet(), home=tmp_path, fresh=True, seed=4)
+    more = EXPLORING.run(rows[:40], fleet(), home=tmp_path, fresh=True, seed=4)
     grade_run(tmp_path, more.id, {"reply": [Regex("never")]})
     mixed = tk.counterfactual([run, more], tk.Fixed("large"), step="reply", method="snips")
     assert DIFFERENT_GRADERS in str(mixed)
@@ -197,9 +205,8 @@ def test_the_same_rows_in_several_runs_are_no_more_evidence_than_they_are(tmp_pa
     def reply(ticket: str) -> tk.Request:
         return tk.prompt("Yes or no?", ticket=ticket)
 
-    workflow = tk.Workflow("desk", [reply])
     for seed in range(6):
-        workflow.run(rows, fleet(), home=tmp_path, fresh=True, seed=seed)
+        EXPLORING.run(rows, fleet(), home=tmp_path, fresh=True, seed=seed)
     found = tk.counterfactual(tmp_path, tk.Fixed("large"), step="reply", method="ips")
     (result,) = [each.result for each in found.results if each.measure == "quality"]
     assert isinstance(result, Estimate)

@@ -52,7 +52,7 @@ def table_of(history: History, expression: str) -> Table:
 
 @pytest.mark.parametrize(("expression", "type_", "value"), TYPED)
 def test_arrow_keeps_duckdbs_types_and_gaps(history: History, expression: str, type_: str, value: Any) -> None:
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow", reason="the package pyarrow is an extra")
     column = table_of(history, expression).arrow().column("x")
     assert str(column.type).replace("element:", "item:") == type_
     assert column.null_count == (2 if "null" in expression else 1)
@@ -61,7 +61,7 @@ def test_arrow_keeps_duckdbs_types_and_gaps(history: History, expression: str, t
 
 
 def test_every_table_of_the_history_goes_to_arrow_even_without_rows(history: History) -> None:
-    pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow", reason="the package pyarrow is an extra")
     for name in ("runs", "rows", "decisions", "attempts", "answers", "grades", "pruned", "runs_side_by_side"):
         found = history.sql(f"from {name}")
         assert found.arrow().num_rows == len(found)
