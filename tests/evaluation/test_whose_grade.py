@@ -179,12 +179,6 @@ def test_runs_of_two_records_that_were_judged_by_others_are_not_compared(tmp_pat
 def test_history_that_was_judged_by_others_in_part_tells_nothing_until_one_of_them_is_named(tmp_path: Path) -> None:
     rows = [{"id": str(i), "ticket": f"ticket {i}", "truth": "yes" if i % 3 else "no"} for i in range(120)]
 
-    @tk.step(
-        route=tk.Explore(tk.Ladder("small", "large"), rate=0.8), policy=tk.Once(), grade=Exact("truth"), name="reply"
-    )
-    def reply(ticket: str) -> tk.Request:
-        return tk.prompt("Yes or no?", ticket=ticket)
-
     run = EXPLORING.run(rows, fleet(), home=tmp_path, seed=3)
     before = tk.counterfactual(run, tk.Fixed("large"), step="reply", method="snips")
     more = EXPLORING.run(rows[:40], fleet(), home=tmp_path, fresh=True, seed=4)
@@ -198,12 +192,6 @@ def test_history_that_was_judged_by_others_in_part_tells_nothing_until_one_of_th
 
 def test_the_same_rows_in_several_runs_are_no_more_evidence_than_they_are(tmp_path: Path) -> None:
     rows = [{"id": str(i), "ticket": f"ticket {i}", "truth": "yes" if i % 2 else "no"} for i in range(60)]
-
-    @tk.step(
-        route=tk.Explore(tk.Ladder("small", "large"), rate=0.8), policy=tk.Once(), grade=Exact("truth"), name="reply"
-    )
-    def reply(ticket: str) -> tk.Request:
-        return tk.prompt("Yes or no?", ticket=ticket)
 
     for seed in range(6):
         EXPLORING.run(rows, fleet(), home=tmp_path, fresh=True, seed=seed)
