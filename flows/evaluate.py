@@ -33,7 +33,13 @@ Known: Any = Literal[tuple(SUITES) or ("",)]
 FIRST = "support" if "support" in SUITES else next(iter(SUITES), "")
 
 
-@prefect.flow(name="evaluate", flow_run_name="evaluate {suite}{suite_file}", retries=0, persist_result=False)
+def _named() -> str:
+    """What a flow run judges: the file of one's own, where there is one."""
+    given = prefect.runtime.flow_run.parameters
+    return f"evaluate {Path(given.get('suite_file') or given.get('suite') or FIRST).name}"
+
+
+@prefect.flow(name="evaluate", flow_run_name=_named, retries=0, persist_result=False)
 @plainly
 def flow(
     suite: Known = FIRST,

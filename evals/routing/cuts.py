@@ -1,7 +1,7 @@
 """`python -m evals.routing.cuts [--cuts 8] [--write] [POOL ...]`: what the cut into folds does to a figure.
 
 The given folds are one cut of many. Here the queries of all folds but the first, which stays apart, are cut anew, those
-with the same text together, and judged as in `evals.routing`: how much closes ours of the gap, how much a logistic
+with the same question together, and judged as in `evals.routing`: how much closes ours of the gap, how much a logistic
 regression, in each cut. The spread over cuts is of one set of queries, so it is chance that no further query removes;
 that of other queries comes on top, and is what the intervals of results.md hold.
 """
@@ -31,11 +31,12 @@ from toolkit.routing.frontier import Floats
 PAGE = Path(__file__).parent / "cuts.md"
 POOLS = ("gsm8k", "routerbench", "zeroeval", "bfcl")
 APART = 0
+TOOLS = "\n\n[tools]"
 ROUTERS: dict[str, Expectation] = {ZERO: mean_by_model, LOGISTIC: logistic, OURS: learned}
 INTRO = """# One figure, many cuts into folds
 
 Gap closed (results.md tells what that is) by cross-validation on folds 1 to 4 of each pool, whose queries are cut into
-four anew, those with the same text together: mean over the cuts ± standard deviation from cut to cut. Fold 0 stays
+four anew, those with the same question together: mean over the cuts ± standard deviation from cut to cut. Fold 0 stays
 apart.
 `python -m evals.routing.cuts --write` makes this page.
 """
@@ -51,13 +52,14 @@ class Cut:
 
 
 def recut(pool: Outcomes, number: int) -> Outcomes:
-    """The pool without the fold that stays apart, cut into as many folds as are left; equal texts share one."""
+    """The pool without the fold that stays apart, cut into as many folds as are left; equal questions share one."""
     kept = pool.take(pool.fold != APART)
-    texts = sorted(set(kept.queries))
+    asked = [query.split(TOOLS)[0] for query in kept.queries]
+    questions = sorted(set(asked))
     many = len(set(kept.fold.tolist()))
-    drawn = np.random.default_rng(number).permutation(len(texts)) % many
-    fold = dict(zip(texts, drawn.tolist(), strict=True))
-    return replace(kept, fold=np.array([fold[text] for text in kept.queries], dtype=np.int64))
+    drawn = np.random.default_rng(number).permutation(len(questions)) % many
+    fold = dict(zip(questions, drawn.tolist(), strict=True))
+    return replace(kept, fold=np.array([fold[question] for question in asked], dtype=np.int64))
 
 
 def closed(pool: Outcomes, router: Expectation) -> float:

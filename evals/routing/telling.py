@@ -26,19 +26,17 @@ how such routers are published. The rows `own costs alone` (no word about qualit
 much of the difference is that. APGR looks at the order in which requests are moved to the strong model by expected
 lead, and not at costs.
 
-What is *not* nested: the design itself. `variants.md` beside this file is the log of what was tried on which folds. The
-three predictors, their plain mean and the guards were settled on folds 1 to 4 alone; fold 0 was looked at once, at the
-end. An earlier design had been settled on all five, and its features (latent words, surface, task, their weights) were
-kept; so the point estimates of `ours` are somewhat flattered, and only data kept apart can tell by how much. Bootstrap
+What is *not* nested: the design itself. `variants.md` beside this file is the log of what was tried on which folds, and
+how often all five were looked at. The predictors, how they are mixed and the guards were settled on folds 1 to 4 alone.
+An earlier design had been settled on all five, and its features (latent words, surface, task, their weights) were kept;
+so the point estimates of `ours` are somewhat flattered, and only data kept apart can tell by how much. Bootstrap
 intervals of hull measures lean upwards: the row `zero router` shows how far chance alone lifts them.
 
-Not reached: the aims for RouterBench (.18), ZeroEval (.10) and BFCL (.17), and BFCL's point estimate lies below that of
-a logistic regression, by a tenth of the width of either interval; at equal costs (`logistic, own costs`) it does not.
-Which of the two is ahead there changes with how the queries are cut into folds; over many cuts of folds 1 to 4 the
-logistic regression is (`variants.md`). Why: see what perfect task labels would close on the first two; of what differs
-between models within a task only two to three hundredths of the variance can be told from the text, whatever the
-features (`variants.md`). BFCL's learning curve still rises, and its 1,030 queries leave an interval of .2 around any
-router.
+Not reached: the aims for RouterBench (.18), ZeroEval (.10) and BFCL (.17). Why: see what perfect task labels would
+close on the first two; of what differs between models within a task only two to three hundredths of the variance can be
+told from the text, whatever the features (`variants.md`). BFCL's 1,030 queries leave an interval of .3 around any;
+which is ahead there, ours or a logistic regression, changes with how the queries are cut into folds, and over many cuts
+of folds 1 to 4 the two are alike (`cuts.md`).
 """
 HEAD = ("router", "APGR", "CPT 50 / 80 %", "AIQ", "gap closed", "AIQ over zero", "saving at 100 / 99 / 95 %", "arena")
 

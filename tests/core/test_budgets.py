@@ -406,6 +406,16 @@ def test_calls_wait_for_those_under_way_rather_than_stop_the_run(tmp_path: Path)
     assert (run.run.status, run.progress.answered, run.stopped) == ("finished", 30, "")
 
 
+def test_the_budget_that_is_shown_is_spent_by_what_the_calls_cost(tmp_path: Path) -> None:
+    run = run_over(replying(), tickets(5), priced(), tmp_path, budget="1 USD")
+    tally = run.progress.tally
+    assert tally.budget is not None
+    assert tally.budget.balance.spent == pytest.approx(tally.cost_usd)
+    assert tally.budget.balance.reserved == pytest.approx(0, abs=1e-12)
+    ((spent, _),) = budgets_kept(tmp_path).values()
+    assert spent == pytest.approx(tally.cost_usd)
+
+
 def test_what_was_held_back_is_on_record_with_the_attempt(tmp_path: Path) -> None:
     fleet = priced()
     run = run_over(replying(), tickets(1), fleet, tmp_path, budget="1 USD")

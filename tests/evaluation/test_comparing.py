@@ -162,6 +162,13 @@ def test_one_run_is_nothing_to_compare(two: list[Any]) -> None:
         tk.compare(two[:1], step="label")
 
 
+def test_names_without_their_record_and_an_empty_list_are_told_apart(two: list[Any]) -> None:
+    with pytest.raises(RunError, match="names of runs want their record"):
+        tk.compare([run.id for run in two], step="label")
+    with pytest.raises(RunError, match="the list of runs is empty"):
+        tk.compare([], step="label")
+
+
 def test_runs_without_a_common_row_are_refused(tmp_path: Path) -> None:
     runs = [
         ran(tmp_path, tk.Fixed("small"), n=30),

@@ -68,6 +68,12 @@ def test_every_table_of_the_history_goes_to_arrow_even_without_rows(history: His
         assert found.arrow().column_names == list(found.columns)
 
 
+@pytest.mark.parametrize("query", ["", ";", "-- nothing yet"])
+def test_what_is_no_query_is_refused_in_a_sentence(history: History, query: str) -> None:
+    with pytest.raises(LedgerError, match="there is no query"):
+        history.sql(query)
+
+
 def test_without_pyarrow_the_error_says_what_to_install(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(LedgerError, match="pip install pyarrow"):

@@ -153,6 +153,9 @@ def test_pairs_are_blinded_in_an_order_by_chance_and_held_against_a_judge_of_the
     judge_pairs(weak, BETTER, against=strong, fleet=with_judge(prefers), by="judge", step="label")
     desk = desk_of((weak, strong), "lena", rubric=BETTER, sample=None)
     told = dict(strong.sql("select row_id, value from answers where step = 'desk/label'").rows)
+    total = desk.state()["total"]
+    assert 0 < total < 40
+    assert f"0 of {total}; {40 - total} more have the same answer twice and count as ties" in desk.state()["headline"]
     orders = set()
     while (item := desk.state()["item"]) is not None:
         assert "small" not in str(item) and "large" not in str(item)

@@ -17,13 +17,16 @@ import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.lib.pretty import pretty
 from nbclient import NotebookClient
 
 import toolkit as tk
+from tests.core.core_samples import run_over, tickets
 from tests.ledger.ledger_samples import START, attempt, place, row_record, run_record
 from toolkit.errors import RateLimited, RunError
 from toolkit.ledger import History, Journal, attempt_entries, row_entry, run_entry
 from toolkit.records import Request, RowStatus
+from toolkit.runs.progress import _Bar
 from toolkit.runs.running import Running
 from toolkit.widgets import Standing, standing_of, telling, watch
 from toolkit.widgets.live import _Shown
@@ -184,7 +187,42 @@ def test_a_run_of_another_process_is_seen_and_is_interrupted_once_that_is_killed
         process.communicate()
     standing = seen.look()
     assert (standing.status, standing.in_flight, standing.workers) == ("interrupted", 0, ())
-    assert f"to go on: toolkit resume {run_id}" in telling.text(standing)
+    assert f"to go on: call .run(…, run_id='{run_id}') where it was started" in telling.text(standing)
+
+
+def test_what_is_no_run_is_refused_in_a_sentence() -> None:
+    with pytest.raises(RunError, match="give a run or its name, not NoneType"):
+        watch(None)  # type: ignore[arg-type]
+
+
+def test_the_bar_of_a_batch_tells_failed_rows_from_answered_ones(tmp_path: Path) -> None:
+    async def fails(request: Request) -> str:
+        if "number 1" in request.text:
+            raise ValueError("no")
+        return "yes"
+
+    @tk.step(route=tk.Fixed("small"))
+    def ask(ticket: str) -> Request:
+        return tk.prompt("Answer.", ticket=ticket)
+
+    run = run_over(tk.Workflow("w", [ask]), tickets(4), tk.Fleet({}).with_function("small", fails), tmp_path)
+    told = _Bar(run)._repr_html_()
+    assert 'title="3 answered" style="width:75.0%' in told and 'title="1 failed" style="width:25.0%' in told
+
+
+def test_a_step_of_which_nobody_could_be_asked_is_no_work_of_a_tool(tmp_path: Path) -> None:
+    async def says(request: Request) -> str:
+        return "yes"
+
+    @tk.step(route=tk.Fixed("small"))
+    def ask(ticket: str) -> Request:
+        return tk.prompt("Answer.", ticket=ticket)
+
+    workflow, fleet = tk.Workflow("w", [ask]), tk.Fleet({}).with_function("small", says, window=1000)
+    run = run_over(workflow, [{"id": "long", "ticket": "word " * 20_000}], fleet, tmp_path)
+    told = repr(tk.show(run, row="long"))
+    assert "nobody could be asked, x failed" in told and "work of a tool" not in told
+    assert pretty(workflow) == "workflow 'w':\n  ask ← ticket · Fixed('small')"  # type: ignore[no-untyped-call]
 
 
 # ------------------------------------------------------------------------------------------------------------- telling
@@ -203,7 +241,8 @@ SAID = [
     (standing(calls=9, errors=2, cost_usd=0.0123, unpriced=3), "9 calls, 2 failed · 0.012 USD + 3 unpriced"),
     (standing(workers=(Worker("box boot", 12),), origin="prefect"), "in process 12 on box, by Prefect"),
     (standing(workers=(Worker("box", 12), Worker("box", 3, is_here=True))), "in this kernel, process 12 on box"),
-    (standing(status="cancelled"), "cancelled after 1 min 0 s; to go on: toolkit resume desk-1"),
+    (standing(status="cancelled", further="toolkit resume x"), "cancelled after 1 min 0 s; to go on: toolkit resume x"),
+    (standing(status="interrupted"), "interrupted, last heard of after 1 min 0 s"),
     (standing(faults=(Fault(START, "r1", "reply", "large", "timeout", "60 s"),)), "1 min 0 s ago  row r1, reply"),
     (standing(faults=(Fault(START, "r1", "", "", "set_aside", "no id"),)), "row r1: set aside: no id"),
 ]  # fmt: skip

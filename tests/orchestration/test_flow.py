@@ -18,7 +18,7 @@ from prefect.states import Cancelling
 
 import toolkit as tk
 from tests.orchestration.desk import ROWS, Asked, desk
-from toolkit.errors import FleetError, RowsError, RunError, SetupError
+from toolkit.errors import FleetError, InvalidRequest, RowsError, RunError, SetupError
 from toolkit.orchestration import Summary, as_flow, local_server
 from toolkit.runs.resuming import resume
 
@@ -145,6 +145,17 @@ def test_with_tasks_for_steps_every_model_step_of_every_row_is_a_task_run(server
 
 
 # ----------------------------------------------------------------------------------------------- errors and stopping
+def test_a_batch_of_which_no_row_is_answered_fails_and_says_why(server: str, tmp_path: Path) -> None:
+    def refuses(number: int) -> None:
+        raise InvalidRequest("there is no such model")
+
+    flow = as_flow(desk, fleet=Asked(refuses).fleet, rows=ROWS[:2])
+    state = cast("State[Any]", flow(home=str(tmp_path), return_state=True))
+    assert (state.type, state.name) == (StateType.FAILED, "No row answered")
+    assert "0 answered, 0 parked, 2 failed" in str(state.message)
+    assert "there is no such model" in str(state.message)
+
+
 @pytest.mark.parametrize(
     ("answers", "error", "sentence"),
     [

@@ -109,7 +109,8 @@ def test_a_run_that_is_continued_keeps_its_rows_its_fleet_and_its_part_of_them(
         ({"rows": "day/tickets.csv", "limit": 100, "router": OWN}, "desk: tickets.csv, first 100 rows"),
         ({"rows": "day/tickets.csv", "limit": 0, "router": "small alone"}, "desk: tickets.csv, small alone"),
         ({"rows": "t.csv", "router": "small alone", "routing": "cheapest"}, "desk: t.csv, cheapest"),
-        ({"rows": "t.csv", "run_id": "latest"}, "desk: t.csv, continues latest"),
+        ({"rows": "t.csv", "limit": 100, "run_id": "latest"}, "desk: continues latest"),
+        ({"rows": "t.csv", "run_id": "desk-1", "routing": "cheapest"}, "desk: continues desk-1, cheapest"),
     ],
 )
 def test_a_flow_run_is_named_after_what_it_does(answers: dict[str, Any], name: str) -> None:

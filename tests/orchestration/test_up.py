@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from tests.browser.standing import ROOT, up
 from toolkit.cli.app import app
+from toolkit.cli.up import _say
 from toolkit.errors import SetupError
 from toolkit.ledger import History
 from toolkit.orchestration.database import database_url
@@ -41,6 +42,14 @@ def test_every_deployment_of_the_file_can_be_made_and_keeps_its_schedule() -> No
     assert all(deployment.entrypoint and deployment.tags for deployment in made.values())
     (weekly,) = made["prune"].schedules or []
     assert getattr(weekly.schedule, "cron", "") == "30 3 * * 0"
+
+
+@pytest.mark.usefixtures("in_root")
+def test_a_schedule_that_is_paused_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    _say("http://127.0.0.1:4200/api", deployments(ROOT / "prefect.yaml"), seconds=1)
+    told = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if "(cron)" in line}
+    assert told["retrain/retrain-router"].endswith("(cron), paused")
+    assert told["prune/prune"].endswith("(cron)")
 
 
 @pytest.mark.parametrize(

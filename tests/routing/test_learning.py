@@ -18,6 +18,7 @@ from toolkit.routing.exchange import Sweep, choices, rates
 from toolkit.routing.frontier import mean_quality
 from toolkit.routing.knowledge import Knowledge
 from toolkit.routing.learning import fit
+from toolkit.routing.predictors import shares_of
 from toolkit.routing.ridge import ridge, solved, solved_sparse
 from toolkit.routing.targets import Targets, relevance
 from toolkit.routing.trust import slope_of
@@ -45,6 +46,31 @@ def test_an_endless_penalty_tells_the_mean() -> None:
     targets = rng.random((20, 2))
     weights, offset = solved(rng.random((20, 3)), targets, np.full(2, 1e12))
     assert np.allclose(weights, 0, atol=1e-9) and np.allclose(offset, targets.mean(axis=0))
+
+
+# ------------------------------------------------------------------------------------------------------------- shares
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 4))
+def test_shares_add_up_to_one_and_none_is_below_zero(seed: int, members: int) -> None:
+    targets = Targets.of(pool(60).examples())
+    told = np.random.default_rng(seed).normal(size=(members, *targets.all.shape))
+    shares = shares_of(told, targets)
+    assert shares.sum() == pytest.approx(1) and (shares >= 0).all()
+
+
+def test_who_tells_more_has_the_larger_share_and_who_tells_nothing_next_to_none() -> None:
+    targets = Targets.of(pool(400).examples())
+    noise = np.random.default_rng(0).normal(size=(3, *targets.all.shape))
+    told = np.stack([targets.all + 0.1 * noise[0], targets.all + 0.3 * noise[1], 0.3 * noise[2]])
+    shares = shares_of(told, targets)
+    assert shares[0] > 2 * shares[1] > 4 * shares[2] and shares[2] < 0.1
+
+
+def test_shares_are_alike_where_members_tell_the_same_or_nothing() -> None:
+    targets = Targets.of(pool(60).examples())
+    assert np.allclose(shares_of(np.stack([targets.all] * 3), targets), 1 / 3)
+    assert np.allclose(shares_of(np.zeros((3, *targets.all.shape)), targets), 1 / 3)
+    assert np.allclose(shares_of(-np.stack([targets.all] * 2), targets), 1 / 2)
 
 
 # ------------------------------------------------------------------------------------------------------------ targets

@@ -38,11 +38,30 @@ def test_numbers_are_known_by_their_length() -> None:
     assert np.array_equal(first, second)
 
 
-def test_lines_that_many_requests_share_say_nothing() -> None:
-    shared = "Example: the answer to everything is here."
-    words = Vocabulary.of([f"{shared}\nquestion {name}" for name in "abcdefghijkl"])
-    told, alone = (words.read([text])[0].toarray() for text in (f"{shared}\nquestion a", "question a"))
-    assert np.array_equal(told, alone)
+def test_a_line_that_many_requests_share_is_one_word_and_its_words_say_nothing() -> None:
+    shared, other = "Example: the answer to everything is here.", "Answer: the example is everything to here."
+    words = Vocabulary.of([f"{line}\nquestion {name}" for name in "abcdefghijkl" for line in (shared, other)])
+    told = [words.read([f"{line}\nquestion a"])[0] for line in (shared, other)]
+    alone, _ = words.read(["question a"])
+    assert [each.nnz - alone.nnz for each in told] == [2, 2], "the line, and the pair of it and what follows"
+    assert (told[0] != told[1]).nnz == 4
+    assert words.read([f"{shared}\nquestion a"])[1][0, 0] < np.log1p(len(shared))
+
+
+def test_plain_words_are_counted_over_signs_and_numbers_between_them() -> None:
+    words = Vocabulary.of(["pay 5 euros, then a beer"] * 2)
+    named = [(words.words[pair // len(words.words)], words.words[pair % len(words.words)]) for pair in words.pairs]
+    plain = {pair for pair, wanted in zip(named, words.plain[len(words.words) :], strict=True) if wanted}
+    assert plain == {("pay", "euros"), ("euros", "then"), ("then", "beer")} and ("pay", "0") in named
+
+
+@given(st.lists(st.text(max_size=80) | st.sampled_from(TEXTS), min_size=1, max_size=6))
+def test_plain_words_alone_are_stretched_to_length_one_or_nothing(texts: list[str]) -> None:
+    known = Vocabulary.of(TEXTS)
+    words, _ = known.read(texts)
+    plain = words.multiply(known.plain).multiply(known.stretch(words)[:, None])
+    norms = np.sqrt(np.asarray(plain.multiply(plain).sum(axis=1)).ravel())
+    assert np.allclose(norms[norms > 0], 1) and np.array_equal(norms > 0, (words @ known.plain) > 0)
 
 
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=6))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
 from typing import Any
@@ -120,8 +120,7 @@ class Purse:
             found = await self._reserved(wanted)
             if isinstance(found, Denied):
                 raise OverBudget(str(found), stops_the_run=found.stops_the_run)
-            self._tally.budget = tightest(caps, found)
-            self._balances.update(found)
+            self._know(caps, found)
             self._holds[attempt_id] = Hold(place, needs, caps)
         return request
 
@@ -136,7 +135,7 @@ class Purse:
         if hold is None:
             return
         spent = spent_on(attempt) if sent else NOTHING
-        self._settle(attempt.id, spent)
+        self._settle(attempt.id, spent, hold.caps)
         self._note(hold, spent)
         over = [
             f"{amount(used, unit)} where {amount(hold.worst.of(unit), unit)} were held back"
@@ -153,8 +152,9 @@ class Purse:
     def release(self, attempt_id: str, *, sent: bool) -> None:
         """A call is given up that leaves no attempt: once sent, nobody will know what it cost, and all that was held
         back for it counts."""
-        if self._holds.pop(attempt_id, None) is not None:
-            self._settle(attempt_id, UNKNOWN if sent else NOTHING)
+        hold = self._holds.pop(attempt_id, None)
+        if hold is not None:
+            self._settle(attempt_id, UNKNOWN if sent else NOTHING, hold.caps)
 
     def halt(self, event: str, why: str, *, place: Place, about: Mapping[str, Json] | None = None) -> None:
         """Stop the run between attempts, and put on record why."""
@@ -175,7 +175,13 @@ class Purse:
         for cap in hold.caps:
             known = self._balances.get((cap.scope, cap.unit), Balance())
             more = hold.worst.of(cap.unit) if (used := spent.of(cap.unit)) is None else used
-            self._balances[cap.scope, cap.unit] = replace(known, spent=known.spent + more)
+            held = max(0.0, known.reserved - hold.worst.of(cap.unit))
+            self._know(hold.caps, {(cap.scope, cap.unit): Balance(known.spent + more, held)})
+
+    def _know(self, caps: tuple[Cap, ...], found: Mapping[tuple[str, Unit], Balance]) -> None:
+        """The balances as they are now. What the journal said last is right: it settles one call after another."""
+        self._balances.update(found)
+        self._tally.budget = tightest(caps, self._balances)
 
     def _caps(self, place: Place, *, model: str) -> tuple[Cap, ...]:
         day = now().astimezone(UTC).date().isoformat()
@@ -217,13 +223,14 @@ class Purse:
         if gone := await self._journal.decide(dead):
             await asyncio.to_thread(reconciled, self._journal, gone)
 
-    def _settle(self, attempt_id: str, spent: Spent) -> None:
-        task = asyncio.ensure_future(self._settled(attempt_id, spent))
+    def _settle(self, attempt_id: str, spent: Spent, caps: tuple[Cap, ...]) -> None:
+        task = asyncio.ensure_future(self._settled(attempt_id, spent, caps))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    async def _settled(self, attempt_id: str, spent: Spent) -> None:
-        await self._journal.decide(partial(reservations.settle, id=attempt_id, spent=spent))
+    async def _settled(self, attempt_id: str, spent: Spent, caps: tuple[Cap, ...]) -> None:
+        found = await self._journal.decide(partial(reservations.settled, id=attempt_id, spent=spent, caps=caps))
+        self._know(caps, found)
         self._changed.set()
 
 

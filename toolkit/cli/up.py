@@ -89,4 +89,5 @@ def _say(url: str, made: list[RunnerDeployment], *, seconds: float) -> None:
 def _when(schedule: object) -> str:
     told = getattr(schedule, "schedule", schedule)
     cron, interval = getattr(told, "cron", None), getattr(told, "interval", None)
-    return f"at {cron} (cron)" if cron else f"every {interval}" if interval else "on a schedule"
+    when = f"at {cron} (cron)" if cron else f"every {interval}" if interval else "on a schedule"
+    return when if getattr(schedule, "active", True) is not False else f"{when}, paused"

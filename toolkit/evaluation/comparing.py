@@ -99,7 +99,11 @@ def record_of(recorded: Recorded) -> tuple[History, tuple[str, ...]]:
     if isinstance(recorded, str | Path):
         return History(recorded), ()
     listed = list(recorded) if isinstance(recorded, Sequence) else [recorded]
-    if not listed or not all(hasattr(each, "history") for each in listed):
+    if not listed:
+        raise RunError("there is nothing to compare: the list of runs is empty")
+    if all(isinstance(each, str) for each in listed):
+        raise RunError(f"names of runs want their record: give the folder of it first, and runs={listed!r}")
+    if not all(hasattr(each, "history") for each in listed):
         raise RunError(f"give a History, the folder of one, or runs of it, not {type(recorded).__name__}")
     return listed[0].history, names_of(listed)
 

@@ -61,11 +61,13 @@ class Judged:
 class JudgedPairs(Judged):
     """Pairs judged. `preferred` is how much better the first run is, from -1 (never) to 1 (always), over the pairs that
     have a verdict; `to_first_place` how much the judge leans to whatever stands first, 0 for not at all; `disagreed`
-    counts pairs of which either order named another winner: they are ties."""
+    counts pairs of which either order named another winner: they are ties, as are the `alike`, whose answers are the
+    same."""
 
     preferred: Difference | Refusal
     to_first_place: Difference | Refusal
     disagreed: int
+    alike: int
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def judge_pairs(
         preferred=paired(won, 1 - won),
         to_first_place=paired((1 + lean) / 2, (1 - lean) / 2),
         disagreed=0 if once else int((np.abs(lean) == 1).sum()),
+        alike=len(pairs) - len(rows),
     )
 
 

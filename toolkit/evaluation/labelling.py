@@ -16,7 +16,7 @@ from typing import Any
 
 from toolkit.errors import RunError
 from toolkit.evaluation.agreement import Agreement, agreement
-from toolkit.evaluation.judging import NAME, PAIR, Judged, home_of, judge_pairs, judge_run
+from toolkit.evaluation.judging import NAME, PAIR, Judged, JudgedPairs, home_of, judge_pairs, judge_run
 from toolkit.fleet import Fleet
 from toolkit.grading.judges import Pairwise, Pointwise, preferred_once
 from toolkit.ledger import History, Journal, Review
@@ -65,6 +65,11 @@ class Labelling:
     def run_id(self) -> str | None:
         """The judging run, None where there is nothing to ask."""
         return None if self.asked.running is None else self.asked.running.id
+
+    @property
+    def alike(self) -> int:
+        """How many pairs have the same answer twice: nobody is asked about those."""
+        return self.asked.alike if isinstance(self.asked, JudgedPairs) else 0
 
     def verdicts(self) -> dict[str, Verdict]:
         """What the person has said so far, by the item's name."""

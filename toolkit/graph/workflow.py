@@ -64,6 +64,14 @@ class Workflow:
             object.__setattr__(self, attribute, value)
         check(self)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython prints: the steps, what each needs, and who answers it."""
+        lines = [f"workflow {self.name!r}:"]
+        for step in self.steps:
+            needs = f" ← {', '.join(step.needs)}" if step.needs else ""
+            lines.append(f"  {step.name}{needs}" + (f" · {step.route!r}" if step.route is not None else ""))
+        printer.text("\n".join(lines))
+
     # ------------------------------------------------------------------------------------------------------ the graph
     @cached_property
     def by_name(self) -> Mapping[str, Step]:

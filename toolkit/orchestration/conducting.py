@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled, Completed, Failed
 
-from toolkit.errors import Stopped, ToolkitError
+from toolkit.errors import RunError, Stopped, ToolkitError
 from toolkit.graph.dataflow import Wrap
 from toolkit.orchestration.batch import Batch, Chunk
 from toolkit.orchestration.form import Form, Given, Order, made_good
@@ -64,6 +64,9 @@ class Conducting:
             self._broken_off(batch, error)
             raise
         summary = self._tell(batch)
+        if summary.came_to_nothing:
+            nothing = RunError(f"{summary}; why most of them failed: {summary.trouble}")
+            return Failed(name="No row answered", message=str(nothing), data=nothing)
         return Completed(message=str(summary), data=summary)
 
     def cancel(self) -> None:

@@ -212,16 +212,15 @@ def _continued(form: Form, workflow: Workflow) -> Run | None:
 
 
 def named(flow: str, answers: Mapping[str, Any]) -> str:
-    """What a flow run does, in a line: flow, rows, limit, router."""
+    """What a flow run does, in a line: flow, rows, limit, router; or the run that it continues, whose rows they are."""
+    router = answers.get("routing") or answers.get("router")
+    routed = [str(router)[:60]] if router and router != OWN else []
+    if answers.get("run_id"):
+        return ", ".join([f"{flow}: continues {answers['run_id']}", *routed])
     source = " ".join(str(answers.get("rows") or "rows given in code").split())
     if not source.lower().startswith(("select ", "from ", "with ", "rows ")):
         source = Path(source).name
     parts = [f"{flow}: {source if len(source) <= 80 else source[:79] + '…'}"]
     if answers.get("limit"):
         parts.append(f"first {answers['limit']:,} rows")
-    router = answers.get("routing") or answers.get("router")
-    if router and router != OWN:
-        parts.append(str(router)[:60])
-    if answers.get("run_id"):
-        parts.append(f"continues {answers['run_id']}")
-    return ", ".join(parts)
+    return ", ".join([*parts, *routed])

@@ -62,6 +62,17 @@ class Summary:
         return self.history.sql(query, params, run_id=self.run_id)
 
     @property
+    def came_to_nothing(self) -> bool:
+        """Whether rows failed, and none was answered or waits for somebody."""
+        return self.failed > 0 and not self.answered and not self.parked
+
+    @property
+    def trouble(self) -> str:
+        """Why most of the rows that failed did; "" where none did."""
+        found = list(self.sql(questions.WHY_ROWS_FAILED))
+        return str(found[0][0]) if found else ""
+
+    @property
     def money(self) -> str:
         """The cost in words."""
         if not self.attempts:
@@ -169,7 +180,8 @@ def _whats_left(summary: Summary) -> str:
             f"`{going_on(summary.run_id, summary.home)}`; what is on record is not asked again.\n"
         )
     if summary.parked or summary.failed:
-        return f"\nRows that are parked or failed run again with `run_id = {summary.run_id}` in the form.\n"
+        why = f"\nWhy most of those that failed did: {summary.trouble}\n" if summary.failed else ""
+        return f"{why}\nRows that are parked or failed run again with `run_id = {summary.run_id}` in the form.\n"
     return ""
 
 

@@ -23,7 +23,7 @@ from toolkit.routing.frontier import Floats, Frontier
 from toolkit.routing.predictors import Scaling
 from toolkit.routing.trust import Trust
 
-FORMAT = 2
+FORMAT = 3
 CARD, ARRAYS, WORDS = "card.json", "arrays.npz", "words.json"
 NESTED: dict[str, Any] = {"scaling": Scaling, "dearness": Dearness}
 TRUSTS = ("trust", "trust_elsewhere")
@@ -94,6 +94,7 @@ class Knowledge:
     vocabulary: Vocabulary = field(repr=False)
     scaling: Scaling = field(repr=False)
     by_word: NDArray[np.float32] = field(repr=False)
+    by_plain_word: NDArray[np.float32] = field(repr=False)
     by_surface: Floats = field(repr=False)
     by_task: Floats = field(repr=False)
     by_no_task: Floats = field(repr=False)
@@ -114,11 +115,13 @@ class Knowledge:
         words, surface = self.vocabulary.read(texts)
         told = words @ self._by_word_and_region
         outputs = self.by_task.shape[1]
-        found = told[:, :outputs] + self.offset + self.scaling.of_rows(surface) @ self.by_surface
+        by_region = told[:, 2 * outputs :]
+        found = told[:, :outputs] + self.vocabulary.stretch(words)[:, None] * told[:, outputs : 2 * outputs]
+        found += self.offset + self.scaling.of_rows(surface) @ self.by_surface
         place = self._place_of_task
         places = np.array([place.get(task or "", -1) for task in tasks], dtype=np.int64)
         found += np.where(places[:, None] >= 0, self.by_task[places], self.by_no_task)
-        near = (told[:, outputs:] >= self.nearness).any(axis=1)
+        near = (by_region >= self.nearness).any(axis=1)
         unlike = tuple(self._unlike(task, int(p), bool(n)) for task, p, n in zip(tasks, places, near, strict=True))
         familiar = np.array([not why for why in unlike], dtype=bool)
         here, elsewhere = self.trust, self.trust_elsewhere
@@ -158,7 +161,7 @@ class Knowledge:
     @cached_property
     def _by_word_and_region(self) -> Floats:
         """In the words' own precision: else all of it would be turned into that for each request."""
-        return np.hstack([self.by_word, self.regions]).astype(np.float64)
+        return np.hstack([self.by_word, self.by_plain_word, self.regions]).astype(np.float64)
 
     # --------------------------------------------------------------------------------------------------------- saving
     def save(self, folder: Path | str) -> Path:

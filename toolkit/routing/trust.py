@@ -48,7 +48,7 @@ NONE = Trust(0.0, False)
 
 @dataclass(frozen=True)
 class Known:
-    """Rows of the training and what was told of them without them: all that trust is measured by."""
+    """Rows of the training and what is told of them: without them, to measure trust by; with them, what is spent."""
 
     targets: Targets
     told: Floats
@@ -63,6 +63,10 @@ class Known:
     def cost(self, trust: Trust) -> Floats:
         cost: Floats = self.mean_cost * self.ratio if trust.priced else self.mean_cost
         return cost
+
+    def sweep(self, trust: Trust, at: Floats) -> Sweep:
+        """What the rows get and pay at each exchange rate."""
+        return Sweep.of(choices(self.merit(trust), self.cost(trust), at), self.targets.quality, self.targets.cost)
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,8 @@ def believed(given: Known, *, seed: int) -> Believed:
     drawn = list(_drawn(len(given.told), seed, BOOTSTRAPS))
 
     def closed(trust: Trust) -> tuple[Sweep, Floats, Floats]:
-        merit, cost = given.merit(trust), given.cost(trust)
-        at = rates(merit, cost)
-        sweep = Sweep.of(choices(merit, cost, at), targets.quality, targets.cost)
+        at = rates(given.merit(trust), given.cost(trust))
+        sweep = given.sweep(trust, at)
         return sweep, at, np.array([gap_closed(sweep, single, best, weights) for weights in (None, *drawn)])
 
     tried = {trust: closed(trust) for trust in _ways(given, slope, ease)}

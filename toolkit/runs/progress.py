@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS = 0.2
 LOG_EVERY_SECONDS = 10.0
+COLOURS = {"answered": "#0072b2", "parked": "#e69f00", "failed": "#d55e00", "set aside": "#cc79a7"}
 
 
 def watch(running: Running, *, show: bool | None = None) -> None:
@@ -160,17 +161,24 @@ class _Bar:
 
     def __init__(self, running: Running) -> None:
         self.text = f"{running.id}: {line(running.progress)}"
-        self.total, self.done = running.progress.total, running.progress.done
+        p = running.progress
+        ended = p.done - p.parked - p.failed - p.set_aside
+        self.total = p.total
+        self.parts = {"answered": ended, "parked": p.parked, "failed": p.failed, "set aside": p.set_aside}
 
     def __repr__(self) -> str:
         return self.text
 
     def _repr_html_(self) -> str:
-        share = 100 * self.done / self.total if self.total else 0
+        bar = "".join(
+            f'<div title="{count:,} {name}" '
+            f'style="width:{100 * count / self.total:.1f}%;background:{COLOURS[name]}"></div>'
+            for name, count in self.parts.items()
+            if self.total and count
+        )
         return (
             '<div style="font-family:system-ui,sans-serif;font-size:13px;max-width:720px">'
-            '<div style="height:8px;border-radius:4px;background:#8884">'
-            f'<div style="height:8px;border-radius:4px;width:{share:.1f}%;background:#0072b2"></div></div>'
+            f'<div style="display:flex;height:8px;border-radius:4px;overflow:hidden;background:#8884">{bar}</div>'
             f'<div style="margin-top:4px;opacity:.85">{escape(self.text)}</div></div>'
         )
 

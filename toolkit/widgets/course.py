@@ -41,6 +41,7 @@ KINDS = {
     "fallback": Kind("⤵", PURPLE, "fallback to another one"),
     "hedge": Kind("⑂", ORANGE, "hedge: a second one beside a slow one"),
     "tool": Kind("⚙", GREEN, "work of a tool"),
+    "unasked": Kind("∅", GREY, "nobody could be asked"),
     "workflow": Kind("▦", GREEN, "a nested workflow"),
     "reused": Kind("◆", PURPLE, "reused: answered before"),
     "person": Kind("☻", ORANGE, "waiting for a person"),
@@ -157,12 +158,13 @@ def _answered(seen: SeenRow) -> Iterator[Found]:
     """What has no attempt of this row: work of tools, nested workflows, and what was answered before."""
     tried = {part_of(attempt) for attempt in seen.attempts}
     nested = {child["parent_step"] for child in seen.children}
+    decided = {part_of(decision) for decision in seen.decisions}
     for answer in seen.answers:
         name, at, about = short_step(answer["step"]), answer["answered_at"], part_of(answer)
         if answer["reused_from"]:
             yield at, at, _stretch(answer, "reused", f"{name}: as answered in {answer['reused_from']}", about)
         elif answer["status"] in ("answered", "failed") and part_of(answer) not in tried:
-            kind = "workflow" if answer["step"] in nested else "tool"
+            kind = "workflow" if answer["step"] in nested else "unasked" if about in decided else "tool"
             seconds = answer["seconds"] or 0.0
             failed = answer["status"] == "failed"
             if failed and not seconds:  # it was never begun, for want of what it needs

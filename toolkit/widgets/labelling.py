@@ -49,6 +49,8 @@ def label(
     """
     several = (runs,) if isinstance(runs, str) or not isinstance(runs, Sequence) else tuple(runs)
     by = by or os.environ.get("TOOLKIT_USER") or user()
+    if not several:
+        return Labeller(None, fault="there is nothing to label: give a run, or two of them")
     if home is None and isinstance(several[0], str):
         home = os.environ.get("TOOLKIT_HOME") or DEFAULT_HOME
     try:

@@ -170,7 +170,8 @@ def headline(desk: LabelDesk) -> str:
     """What is labelled, by whom, how far it is."""
     labelling = desk.labelling
     what = f"step {labelling.step} of {' and '.join(labelling.runs)}"
-    return f"{labelling.by} labels {what}: {desk.done:,} of {len(labelling.items):,}"
+    alike = f"; {labelling.alike:,} more have the same answer twice and count as ties" if labelling.alike else ""
+    return f"{labelling.by} labels {what}: {desk.done:,} of {len(labelling.items):,}{alike}"
 
 
 def told(grader: str, found: Agreement) -> Plain:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.asking.steering import steer
-from toolkit.errors import ToolkitError
+from toolkit.errors import RunError, ToolkitError
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.writing.wishes import Wish
 from toolkit.widgets import telling
@@ -49,6 +49,8 @@ def watch(run: Running | str = "latest", *, home: Path | str | None = None) -> W
 def found_run(run: Running | str, *, home: Path | str | None = None) -> tuple[History, str]:
     """The record and the whole name of a run: of its handle, or its name in `home`. Raises RunError."""
     if not isinstance(run, str):
+        if not hasattr(run, "history"):
+            raise RunError(f"give a run or its name, not {type(run).__name__}")
         return run.history, run.id
     from toolkit.cli.options import DEFAULT_HOME
     from toolkit.cli.questions import named

@@ -46,7 +46,7 @@ def show(run: Running | str = "latest", *, row: str | None = None, home: Path | 
     Raises RunError where there is no record, no such run or no such row.
     """
     history, run_id = found_run(run, home=home)
-    return RunView(history, run_id) if row is None else row_view(history, run_id, row)
+    return RunView(history, run_id) if row is None else row_view(history, run_id, str(row))
 
 
 class RunView(Shown):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import orjson
@@ -12,6 +12,7 @@ from toolkit.ledger.reading.watching import Watched, watched
 from toolkit.ledger.writing.processes import this_process
 from toolkit.ledger.writing.wishes import Wish
 from toolkit.money import budgets
+from toolkit.runs.run_names import going_on
 
 QUIET_SECONDS = 30.0
 
@@ -58,7 +59,7 @@ class Standing:
     `in_flight` rows are in the hands of a living process: under way, or claimed to begin next. `rows_per_second` is the
     pace of the last minute, and that of the whole where the run is over. `cost_usd` is the sum of what is known,
     `unpriced` counts calls of unknown cost. `budget` is the one that is nearest to its end. `wish` is what
-    somebody wishes of those who work on it.
+    somebody wishes of those who work on it. `further` says how to go on with it where it is over.
     """
 
     run_id: str
@@ -86,6 +87,7 @@ class Standing:
     quiet_seconds: float = 0.0
     wish: Wish | None = None
     note: str = ""
+    further: str = ""
 
     @property
     def done(self) -> int:
@@ -124,7 +126,8 @@ class Standing:
 
 def standing_of(history: History, run_id: str) -> Standing:
     """Where that run stands now, by its record. Raises RunError where there is no such run."""
-    return stands(watched(history, run_id))
+    seen = watched(history, run_id)
+    return replace(stands(seen), further=_further(seen, history))
 
 
 def stands(seen: Watched) -> Standing:
@@ -158,6 +161,13 @@ def stands(seen: Watched) -> Standing:
         wish=seen.wish if seen.holders else None,
         note=seen.note,
     )
+
+
+def _further(seen: Watched, history: History) -> str:
+    """How to go on with it: a command where its job is on record, else the call that began it."""
+    if "job" in (orjson.loads(seen.run["settings"] or "{}") or {}):
+        return going_on(seen.run_id, history.home)
+    return f"call .run(…, run_id={seen.run_id!r}) where it was started"
 
 
 def _is_here(holder: object) -> bool:

@@ -7,6 +7,7 @@ words beside the colours, so that it reads in light and in dark, in a saved note
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC
 from html import escape
 
 from toolkit.charts import BLUE, GREY, ORANGE, PURPLE, VERMILION
@@ -79,13 +80,15 @@ def state(standing: Standing) -> str:
     if standing.is_silent:
         return f"silent for {duration(standing.quiet_seconds)}; nobody is known to work on it"
     if standing.is_over:
-        on = "" if standing.status == "finished" else "; to go on: toolkit resume " + standing.run_id
-        return f"{standing.status} after {duration(standing.seconds)}{on}"
+        on = f"; to go on: {standing.further}" if standing.status != "finished" and standing.further else ""
+        heard = ", last heard of" if standing.status == "interrupted" else ""
+        return f"{standing.status}{heard} after {duration(standing.seconds)}{on}"
     if standing.is_paused:
         return f"paused in {where(standing)}: nothing begins, and what is under way ends"
     if standing.is_stopping:
         return f"stopping in {where(standing)}, once its calls under way have ended"
-    return f"running for {duration(standing.seconds)}" + (f" in {where(standing)}" if standing.workers else "")
+    by = f" in {where(standing)}" if standing.workers else ""
+    return f"running for {duration(standing.seconds)}{by}, as of {standing.as_of.astimezone(UTC):%H:%M:%S} UTC"
 
 
 def where(standing: Standing) -> str:

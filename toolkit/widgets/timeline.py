@@ -13,7 +13,7 @@ from toolkit.widgets.course import FAILED, KINDS, Course, Kind, Stretch
 WIDTH, NAMES, LANE, BAR, RULER = 760, 150, 24, 14, 22
 CHARACTERS = 56
 LETTERS = {"waiting": "·", "service": "#", "retry": "r", "repair": "m", "escalation": "e", "fallback": "f",
-           "hedge": "h", "tool": "t", "workflow": "w", "reused": "=", "person": "?"}  # fmt: skip
+           "hedge": "h", "tool": "t", "unasked": "0", "workflow": "w", "reused": "=", "person": "?"}  # fmt: skip
 
 
 def svg(course: Course) -> str:

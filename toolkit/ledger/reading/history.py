@@ -225,6 +225,8 @@ def _run(
 ) -> Table:
     try:
         done = connection.execute(query, params) if params is not None else connection.execute(query)
+        if done is None:
+            raise LedgerError("there is no query: it is empty, or but a comment")
         described = done.description or []
         rows = tuple(done.fetchall()) if described else ()
     except duckdb.Error as error:

@@ -18,6 +18,9 @@ CALLS = """
         count(*) filter (cost_usd is null and error_type is null) as unpriced
     from attempts where operation_name is distinct from 'execute_tool'"""
 ROWS_BY_STATUS = "select status, count(*) from rows where parent_row_id is null group by status"
+WHY_ROWS_FAILED = """
+    select reason, count(*) as rows from rows where parent_row_id is null and status = 'failed'
+    group by reason order by rows desc, reason limit 1"""
 SETTLED = """
     select run_id, row_id, step, turn, repeat, status, reason, model, attempt_id, value, value_hash, reused_from,
         answered_at, seconds

@@ -124,6 +124,12 @@ def settle(transaction: Transaction, id: str, spent: Spent) -> bool:
     return True
 
 
+def settled(transaction: Transaction, id: str, spent: Spent, caps: Iterable[Cap]) -> Balances:
+    """Settle it; the balances of those caps after that."""
+    settle(transaction, id, spent)
+    return {(cap.scope, cap.unit): _balance(transaction, cap.scope, cap.unit) for cap in caps}
+
+
 def reconcile(transaction: Transaction, costs: Mapping[str, Spent]) -> tuple[str, ...]:
     """Settle reservations whose holders are gone, by what is on record of their calls; the ids that were still held."""
     return tuple(id for id, spent in costs.items() if settle(transaction, id, spent))
