@@ -66,6 +66,8 @@ def test_rows_are_sorted_by_errors_time_and_cost(run: Running) -> None:
     assert seconds == sorted(seconds, reverse=True)
     with pytest.raises(RunError, match="sorted by order, slowest"):
         view_of(run).look(sort="row_id; drop table rows")
+    with pytest.raises(RunError, match="a row is answered, parked, failed, set_aside, not 'nope'"):
+        view_of(run).look(status="nope")
     with pytest.raises(RunError, match="not chosen by 'colour'"):
         view_of(run).look(colour="red")
 

@@ -37,7 +37,7 @@ def budget(
     if not (Path(home) / "journal.db").exists():
         from toolkit.errors import RunError
 
-        raise RunError(f"there is no record in {home}; run something first, or name another --home")
+        raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")
     with Journal.open(home) as journal:
         gone = journal.decided(lambda transaction: dead(transaction, run_id))
         settled = reconciled(journal, gone) if reconcile else None

@@ -59,7 +59,7 @@ def named(history: History, wanted: str) -> str:
 def check_record(home: Path) -> None:
     """Raise RunError where there is no record at all."""
     if not (home / "journal.db").exists() and not (home / "history.duckdb").exists():
-        raise RunError(f"there is no record in {home}; run something first, or name another --home")
+        raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")
 
 
 def records(table: Table) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def telemetry(
     if run and since:
         raise SetupError("give --run or --since, not both")
     if not (home / "journal.db").exists() and not (home / "history.duckdb").exists() and not follow:
-        raise RunError(f"there is no record in {home}; run something first, or name another --home")
+        raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")
     history, moment = History(home), _moment(since) if since else None
     if follow:
         told = _followed(history, moment, endpoint, version=conventions, content=content, with_metrics=not no_metrics)

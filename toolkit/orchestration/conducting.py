@@ -21,6 +21,7 @@ from toolkit.graph.dataflow import Wrap
 from toolkit.orchestration.batch import Batch, Chunk
 from toolkit.orchestration.form import Form, Given, Order, made_good
 from toolkit.orchestration.lookout import LOOK_SECONDS, STOP_SECONDS, Lookout, is_cancelled
+from toolkit.orchestration.plainly import failed
 from toolkit.orchestration.reporting import Summary, publish
 from toolkit.orchestration.stepping import OFF
 from toolkit.records import RunStatus, now
@@ -66,7 +67,7 @@ class Conducting:
         summary = self._tell(batch)
         if summary.came_to_nothing:
             nothing = RunError(f"{summary}; why most of them failed: {summary.trouble}")
-            return Failed(name="No row answered", message=str(nothing), data=nothing)
+            return failed(nothing, name="No row answered")
         return Completed(message=str(summary), data=summary)
 
     def cancel(self) -> None:
@@ -127,7 +128,7 @@ class Conducting:
 
     def _failed(self, error: ToolkitError) -> State[Any]:
         self._log.error("%s", error)
-        return Failed(message=str(error), data=error)
+        return failed(error)
 
     def _tell(self, batch: Batch, *, with_picture: bool = True) -> Summary:
         if self._lookout is not None:

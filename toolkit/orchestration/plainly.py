@@ -6,6 +6,7 @@ In: a function that does the work of a flow run. Out: the same, which gives Pref
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -35,17 +36,30 @@ def plainly(work: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
             return work(*args, **kwargs)
         except BudgetReached as reached:
             get_run_logger().warning("%s", reached)
-            return Failed(name="Budget reached", message=str(reached), data=reached)
+            return failed(reached, name="Budget reached")
         except Stopped as stopped:
             get_run_logger().warning("%s", stopped)
             return Cancelled(message=str(stopped), data=stopped)
         except ToolkitError as error:
             get_run_logger().error("%s", error)
-            return Failed(message=str(error), data=error)
+            return failed(error)
 
     plain.__annotations__ = inspect.get_annotations(work, eval_str=True)
     vars(plain)["__signature__"] = inspect.signature(work, eval_str=True)
     return plain
+
+
+def failed(error: ToolkitError, *, name: str | None = None) -> State[Any]:
+    """The state of a flow run that ends with an error that a person can mend. Who called the flow gets the error.
+
+    Where Prefect runs the flow as a process, that is Prefect's engine, which would log it again with a long trace.
+    """
+    logging.getLogger("prefect.engine").addFilter(_is_unforeseen)
+    return Failed(name=name, message=str(error), data=error)
+
+
+def _is_unforeseen(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], ToolkitError))
 
 
 def nothing_yet(home: str) -> State[Any] | None:

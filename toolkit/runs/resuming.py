@@ -100,7 +100,7 @@ def resume(run_id: str, *, home: Path | str = DEFAULT_HOME, rows: str | None = N
 def find_run(run_id: str, *, home: Path | str = DEFAULT_HOME) -> Run:
     """The run with that id, or the only one whose id starts so; `latest` is the newest."""
     if not (Path(home) / "journal.db").exists():
-        raise RunError(f"there is no record in {home}; run something first, or name another --home")
+        raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")
     with Journal.open(home) as journal:
         runs = journal.runs()
     name = chosen(run_id, [run.id for run in runs], home=home)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import orjson
@@ -20,6 +20,7 @@ from toolkit.ledger.documents import MARK, join
 from toolkit.ledger.reading import tail
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.views import showing
+from toolkit.records import RowStatus
 
 PAGE_ROWS = 25
 CHILDREN_SHOWN = 200
@@ -186,6 +187,8 @@ def _paged(wanted: Wanted) -> tuple[str, str]:
     """The statements that count the rows wanted, and read a page of them."""
     if wanted.sort not in showing.SORTS:
         raise RunError(f"rows are sorted by {', '.join(showing.SORTS)}, not by {wanted.sort!r}")
+    if wanted.status and wanted.status not in get_args(RowStatus):
+        raise RunError(f"a row is {', '.join(get_args(RowStatus))}, not {wanted.status!r}")
     narrowed = "".join(f" and {showing.NARROWED[name]}" for name in wanted.narrowing)
     by_errors = wanted.sort == "errors"
     page = showing.PAGE.format(
