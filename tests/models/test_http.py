@@ -55,7 +55,7 @@ def test_a_slow_drip_does_not_outlast_the_deadline() -> None:
     began = time.monotonic()
     with pytest.raises(TimedOut):
         asked(drip, timeout_seconds=0.4)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4, "all of it would take five seconds"
 
 
 @pytest.mark.parametrize(
