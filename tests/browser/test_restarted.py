@@ -64,6 +64,6 @@ def test_a_run_whose_kernel_was_restarted_is_interrupted_and_says_how_it_goes_on
     notebook.command("notebook:run-cell")
     shown = notebook.output(1)
     expect(shown).to_contain_text("interrupted")
-    expect(shown).to_contain_text("resume")
+    expect(shown).to_contain_text("to go on: call .run(…, run_id=")
     visit.photograph("interrupted")
     assert visit.refused == []

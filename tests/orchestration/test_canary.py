@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -78,12 +79,12 @@ def test_a_run_under_prefect_leaves_no_canary_there_either(
     prefect_home = get_current_settings().home
     flow = as_flow(canaries.workflow, fleet=canaries.fleet(), tasks="steps", chunk_size=1)
     with drained():
-        summary = flow(rows=outside, home=str(tmp_path / "on"), redact="personal")
+        summary = driven(flow, tmp_path / "on", rows=outside, redact="personal")
     wait_for_logs(prefect_home, summary)
     assert Left.of(tmp_path / "on", prefect_home, told=told(caplog, capfd)).leaks() == {}
 
     with drained():
-        summary = flow(rows=outside, home=str(tmp_path / "off"), redact="none")
+        summary = driven(flow, tmp_path / "off", rows=outside, redact="none")
     wait_for_logs(prefect_home, summary)
     assert set(CANARIES) - set(Left.of(tmp_path / "off").leaks()) == set()
     in_prefect = {"row's id", "password in the query of the rows", "text of an exception", "key of the fleet, echoed"}
@@ -107,12 +108,19 @@ def test_without_content_prefect_is_told_no_reason_either(server: str, tmp_path:
     for word, content in (("quetzal", "hashes"), ("axolotl", "full")):
         flow = as_flow(tk.Workflow("silent", [asked]), fleet=says(word), rows=[{"ticket": "x"}], tasks="steps")
         with drained():
-            summary = flow(home=str(tmp_path), content=content)
+            summary = driven(flow, tmp_path, content=content)
         wait_for_logs(prefect_home, summary)
         assert summary.failed == 1
     pieces = Left.of(tmp_path, prefect_home).pieces.values()
     told = {word for word in (b"quetzal", b"axolotl") if any(word in piece for piece in pieces)}
     assert told == {b"axolotl"}
+
+
+def driven(flow: Any, home: Path, **answers: str) -> Summary:
+    """What a flow run leaves of which no row is answered: it fails, but all of it is on record."""
+    assert flow(home=str(home), return_state=True, **answers).is_failed()
+    (run_id,) = tk.History(home).sql("select id from runs order by started_at desc limit 1").column("id")
+    return Summary.of(run_id, home)
 
 
 def wait_for_logs(prefect_home: Path, summary: Summary) -> None:

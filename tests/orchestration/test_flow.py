@@ -19,7 +19,10 @@ from prefect.states import Cancelling
 import toolkit as tk
 from tests.orchestration.desk import ROWS, Asked, desk
 from toolkit.errors import FleetError, InvalidRequest, RowsError, RunError, SetupError
-from toolkit.orchestration import Summary, as_flow, local_server
+from toolkit.orchestration import Summary, as_flow, local_server, lookout
+from toolkit.orchestration.batch import Batch
+from toolkit.orchestration.conducting import Conducting
+from toolkit.records import RunStatus
 from toolkit.runs.resuming import resume
 
 pytestmark = pytest.mark.slow
@@ -209,6 +212,28 @@ def test_cancelling_in_prefect_stops_the_run_and_leaves_it_resumable(server: str
     ((run_id, status),) = tk.History(tmp_path).sql("select id, status from runs")
     assert status == "cancelled" and f"run_id = {run_id}" in str(state.message)
     assert models.calls < 120
+
+
+def test_a_signal_while_a_cancelled_run_is_being_stopped_leaves_it_cancelled(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect's signal may come after the flow run has seen for itself that it was cancelled."""
+    signals = [KeyboardInterrupt()]
+    stop = Conducting._stop
+
+    def interrupted(self: Conducting, batch: Batch, status: RunStatus) -> None:
+        if signals:
+            raise signals.pop()
+        stop(self, batch, status)
+
+    monkeypatch.setattr(Conducting, "_stop", interrupted)
+    monkeypatch.setattr(lookout, "is_cancelled", lambda flow_run_id: True)
+    rows = [{"id": i, "ticket": f"t {i}"} for i in range(60)]
+    flow = as_flow(desk, fleet=Asked(seconds=0.2).fleet, rows=rows, chunk_size=1)
+    with pytest.raises(KeyboardInterrupt):
+        flow(home=str(tmp_path))
+    assert signals == []
+    assert list(tk.History(tmp_path).sql("select status from runs").column("status")) == ["cancelled"]
 
 
 # ---------------------------------------------------------------------------------------------------------- where

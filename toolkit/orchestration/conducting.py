@@ -54,6 +54,14 @@ class Conducting:
         verb = "goes on" if order.run_id else "begins"
         self._log.info("run %s %s: %s rows, home %s", run.id, verb, batch.total, batch.home.resolve())
         try:
+            return self._driven(batch)
+        except BaseException as error:
+            self._broken_off(batch, error)
+            raise
+
+    def _driven(self, batch: Batch) -> State[Any]:
+        """All of the batch, to its end or to where it is stopped."""
+        try:
             self._hand_out(batch)
         except Stopped:
             return self._stopped(batch)
@@ -61,9 +69,6 @@ class Conducting:
             self._stop(batch, "interrupted")
             self._tell(batch)
             return self._failed(error)
-        except BaseException as error:
-            self._broken_off(batch, error)
-            raise
         summary = self._tell(batch)
         if summary.came_to_nothing:
             nothing = RunError(f"{summary}; why most of them failed: {summary.trouble}")
