@@ -16,8 +16,9 @@ ENGINE = logging.getLogger("prefect.engine")
 
 
 @pytest.fixture
-def logged() -> Iterator[list[str]]:
-    """What Prefect's engine logs meanwhile."""
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What Prefect's engine logs meanwhile, in a process where no other flow run has ended before."""
+    monkeypatch.setattr("prefect.engine.engine_outcome_is_handled", lambda: False)
     told: list[str] = []
 
     class Listening(logging.Handler):
