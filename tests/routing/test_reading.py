@@ -22,6 +22,7 @@ from toolkit.ledger import History
 from toolkit.money.prices import Price
 from toolkit.records import Grade
 from toolkit.routing.features import Vocabulary
+from toolkit.routing.lookup import Lookup
 
 TEXTS = ("two and two", "two and three", "three and two is 55", "is it 17 or 99?")
 
@@ -69,6 +70,22 @@ def test_every_row_has_length_one_or_nothing(texts: list[str]) -> None:
     weights, surface = Vocabulary.of(TEXTS).read(texts)
     norms = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
     assert ((norms <= 1 + 1e-9) & (norms >= 0)).all() and np.isfinite(surface).all()
+
+
+NUMBERS = st.integers(0, 40) | st.integers(0, 2**64 - 1)
+
+
+@given(st.lists(NUMBERS, unique=True, max_size=200), st.lists(NUMBERS, max_size=50))
+def test_a_lookup_says_where_each_number_stands(known: list[int], others: list[int]) -> None:
+    asked = np.array([*others, *known], np.uint64)
+    found = Lookup.of(np.array(known, np.uint64)).find(asked)
+    places = {number: place for place, number in enumerate(known)}
+    assert found.tolist() == [places.get(int(number), -1) for number in asked]
+
+
+def test_a_lookup_of_the_same_number_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        Lookup.of(np.array([7, 7], np.uint64))
 
 
 @given(st.lists(st.text(max_size=60), min_size=2, max_size=5))

@@ -8,10 +8,9 @@ signs and single letters are not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import blake2b
 from itertools import chain
 from typing import Any
 
@@ -19,15 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from toolkit.routing.tokens import Hashes, hashed, tokens
+from toolkit.routing.lines import Names, common_lines
+from toolkit.routing.lookup import Lookup
+from toolkit.routing.tokens import hashed, tokens
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LONGEST = 4_000
-COMMON_LINE_SHARE, COMMON_LINE_LEAST = 0.02, 5
 FEWEST_TEXTS = 2
-LETTERS_OF_HEX = str.maketrans("0123456789", "ghijklmnop")
 
 SURFACE: dict[str, tuple[str, ...]] = {
     "numbers": tuple("0" * n for n in range(1, 13)),
@@ -57,12 +55,29 @@ SURFACE: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
+class Counts:
+    """How often texts have columns: in the order of the texts, then of the columns, each pair of them once."""
+
+    owner: Ints
+    columns: Ints
+    times: Floats
+
+    def without(self, column: int) -> Counts:
+        kept = self.columns != column
+        return Counts(self.owner[kept], self.columns[kept], self.times[kept])
+
+    def table(self, shape: tuple[int, int]) -> Any:
+        ends = np.searchsorted(self.owner, np.arange(shape[0] + 1))
+        return sparse.csr_matrix((self.times, self.columns.astype(np.int32), ends.astype(np.int32)), shape)
+
+
+@dataclass(frozen=True)
 class Vocabulary:
     """The words and pairs of words that were seen in training, with their weights (inverse document frequency).
 
-    `words` come first in the columns, then `pairs` (each the positions of its two words, as first * number of words +
-    second, sorted). `common_lines` are lines that many requests share, such as worked examples: their words say nothing
-    about a request, so each such line counts as one word of its own.
+    `words` come first in the columns, those of `SURFACE` before all others; then `pairs` (each the positions of its two
+    words, as first * number of words + second, sorted). Each of `common_lines`, which many requests share, counts as
+    one word of its own.
     """
 
     words: tuple[str, ...]
@@ -73,43 +88,44 @@ class Vocabulary:
     @classmethod
     def of(cls, texts: Sequence[str]) -> Vocabulary:
         """Learn words and pairs that at least two of the texts have."""
-        lines = Counter(chain.from_iterable({line.strip() for line in text.split("\n")} for text in texts))
-        least = max(COMMON_LINE_LEAST, COMMON_LINE_SHARE * len(texts))
-        common = frozenset(line for line, count in lines.items() if line and count >= least)
-        own = _own_parts(texts, _names(common))
+        common = common_lines(texts)
+        own = Names(common).own_parts(texts)
         seen = Counter(chain.from_iterable(set(tokens(text)) for text in own))
-        special = sorted(set(chain.from_iterable(SURFACE.values())))
-        ordinary = sorted(word for word, count in seen.items() if count >= FEWEST_TEXTS and word not in set(special))
-        words = (*special, *ordinary)
+        ordinary = sorted(word for word, count in seen.items() if count >= FEWEST_TEXTS and word not in SPECIAL)
+        words = (*SPECIAL, *ordinary)
         bare = cls(words, np.empty(0, np.int64), np.ones(len(words) + 1), common)
         ids, rows = bare._places(own)
         codes, owners = bare._pair_codes(ids, rows)
         distinct = np.unique(np.stack([codes, owners]), axis=1) if len(codes) else np.empty((2, 0), np.int64)
         pairs, counts = np.unique(distinct[0], return_counts=True)
         known = cls(words, pairs[counts >= FEWEST_TEXTS], np.ones(0), common)
-        counted = known._counted(ids, rows, len(texts))
-        frequency = np.bincount(counted.indices, minlength=counted.shape[1])
+        counted = known._counted(ids, rows)
+        frequency = np.bincount(counted.columns, minlength=known.size + 1)
         return cls(words, known.pairs, np.log((1 + len(texts)) / (1 + frequency)) + 1, common)
+
+    @property
+    def size(self) -> int:
+        """The number of columns."""
+        return len(self.words) + len(self.pairs)
 
     def read(self, texts: Sequence[str]) -> tuple[Any, Floats]:
         """(n, columns) sparse weights, each row of length 1, and (n, len(SURFACE) + 3) surface features."""
-        own = _own_parts(texts, self._named_lines)
+        own = self._named_lines.own_parts(texts)
         ids, rows = self._places(own)
-        counted = self._counted(ids, rows, len(own))
+        counted = self._counted(ids, rows)
         length = np.fromiter(map(len, own), np.float64, len(own))
         tokens = np.bincount(rows, minlength=len(own))
         lines = np.fromiter((text.count("\n") for text in own), np.float64, len(own))
-        surface = np.log1p(np.column_stack([length, tokens, lines, counted @ self._surface_of_column]))
-        counted.data = (1 + np.log(counted.data)) * self.idf[counted.indices]
-        squares = _by_row(counted, counted.data**2)
-        counted.data /= np.repeat(np.sqrt(np.where(squares > 0, squares, 1.0)), np.diff(counted.indptr))
-        return _without_last_column(counted), surface
+        surface = np.log1p(np.column_stack([length, tokens, lines, _surface(counted, len(own))]))
+        weights = (1 + np.log(counted.times)) * self.idf[counted.columns]
+        weights *= _to_length_one(counted.owner, weights, len(own))[counted.owner]
+        known = replace(counted, times=weights).without(self.size)
+        return known.table((len(own), self.size)), surface
 
     def stretch(self, words: Any) -> Floats:
         """(n,) what to multiply the plain words and pairs of each row with, so that they alone are of length 1."""
-        squares = _by_row(words, words.data**2 * self.plain[words.indices])
-        found: Floats = 1 / np.sqrt(np.where(squares > 0, squares, 1.0))
-        return found
+        owner = np.repeat(np.arange(words.shape[0]), words.indptr[1:] - words.indptr[:-1])
+        return _to_length_one(owner, words.data * self.plain[words.indices], words.shape[0])
 
     @cached_property
     def plain(self) -> Floats:
@@ -124,53 +140,45 @@ class Vocabulary:
         return np.array([*(len(word) > 1 and word.isalpha() for word in self.words), True])
 
     @cached_property
-    def _named_lines(self) -> Mapping[str, str]:
-        return _names(self.common_lines)
+    def _named_lines(self) -> Names:
+        return Names(self.common_lines)
 
     @cached_property
-    def _known(self) -> tuple[Hashes, Ints]:
-        """The words as numbers, in order, and their places."""
-        numbers, _ = hashed(self.words)
-        order = np.argsort(numbers)
-        return numbers[order], order
+    def _word_lookup(self) -> Lookup:
+        return Lookup.of(hashed(self.words)[0])
 
     @cached_property
-    def _surface_of_column(self) -> Any:
-        place = {word: n for n, word in enumerate(self.words)}
-        cells = [(place[w], column) for column, words in enumerate(SURFACE.values()) for w in words if w in place]
-        rows, columns = zip(*cells, strict=True)
-        return sparse.csr_matrix(
-            (np.ones(len(cells)), (rows, columns)), (len(self.words) + len(self.pairs) + 1, len(SURFACE))
-        ).toarray()
+    def _pair_lookup(self) -> Lookup:
+        return Lookup.of(self.pairs.view(np.uint64))
 
     def _places(self, texts: Sequence[str]) -> tuple[Ints, Ints]:
         """The places of all tokens in one array (unknown ones: the number of words), and whose they are."""
         numbers, rows = hashed(texts)
-        known, places = self._known
-        at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
-        return np.where(known[at] == numbers, places[at], len(self.words)), rows
+        found = self._word_lookup.find(numbers)
+        return np.where(found < 0, len(self.words), found), rows
 
-    def _counted(self, ids: Ints, rows: Ints, n: int) -> Any:
-        """(n, words + pairs + 1) counts; the last column counts what is unknown."""
-        size = len(self.words)
+    def _counted(self, ids: Ints, rows: Ints) -> Counts:
+        """How often the texts have each word and pair; the last column counts what is unknown."""
+        words = len(self.words)
         codes, owners = self._pair_codes(ids, rows)
-        places = np.searchsorted(self.pairs, codes)
-        found = places < len(self.pairs)
-        found[found] = self.pairs[places[found]] == codes[found]
-        last = size + len(self.pairs)
-        columns = np.concatenate([np.where(ids == size, last, ids), size + places[found]])
-        owner = np.concatenate([rows, owners[found]])
-        cells, counts = np.unique(owner * (last + 1) + columns, return_counts=True)
-        owner, columns = np.divmod(cells, last + 1)
-        ends = np.searchsorted(owner, np.arange(n + 1))
-        return sparse.csr_matrix((counts.astype(np.float64), columns, ends), (n, last + 1))
+        found = self._pair_lookup.find(codes.view(np.uint64))
+        paired = found >= 0
+        columns = np.concatenate([np.where(ids == words, self.size, ids), words + found[paired]])
+        owner = np.concatenate([rows, owners[paired]])
+        bits = self.size.bit_length()
+        cells = np.sort(owner << bits | columns)
+        new = np.ones(len(cells) + 1, np.bool_)
+        np.not_equal(cells[1:], cells[:-1], out=new[1:-1])
+        edges = np.flatnonzero(new)
+        cells = cells[edges[:-1]]
+        return Counts(cells >> bits, cells & ((1 << bits) - 1), (edges[1:] - edges[:-1]).astype(np.float64))
 
     def _pair_codes(self, ids: Ints, rows: Ints) -> tuple[Ints, Ints]:
         """The codes of known words that stand side by side in one text, and of plain ones with but numbers, signs and
         single letters between them; and whose they are."""
         size = len(self.words)
         plain = np.flatnonzero(self._is_plain[ids])
-        apart = np.diff(plain) > 1
+        apart = plain[1:] - plain[:-1] > 1
         first = np.concatenate([np.arange(max(len(ids) - 1, 0)), plain[:-1][apart]])
         second = np.concatenate([np.arange(1, len(ids)), plain[1:][apart]])
         both = (rows[first] == rows[second]) & (ids[first] < size) & (ids[second] < size)
@@ -178,38 +186,21 @@ class Vocabulary:
         return ids[first] * size + ids[second], rows[first]
 
 
-def _by_row(table: Any, values: Floats) -> Floats:
-    """(n,) sums of values that belong to the cells of a sparse table, in their order."""
-    sums: Floats = np.add.reduceat(np.append(values, 0.0), table.indptr[:-1])
-    sums[np.diff(table.indptr) == 0] = 0.0
-    return sums
+def _surface(counted: Counts, n: int) -> Floats:
+    """(n, len(SURFACE)) how often the texts have words of each kind."""
+    special = counted.columns < len(SPECIAL)
+    cells = counted.owner[special] * len(SPECIAL) + counted.columns[special]
+    found: Floats = np.bincount(cells, counted.times[special], n * len(SPECIAL)).reshape(n, len(SPECIAL)) @ KINDS
+    return found
 
 
-def _without_last_column(counted: Any) -> Any:
-    """The same as slicing, at a third of its price for one row."""
-    last = counted.shape[1] - 1
-    kept = counted.indices < last
-    ends = np.concatenate([[0], np.cumsum(kept)])[counted.indptr]
-    return sparse.csr_matrix((counted.data[kept], counted.indices[kept], ends), (counted.shape[0], last))
+def _to_length_one(owner: Ints, values: Floats, n: int) -> Floats:
+    """(n,) what to multiply the values of each text with, so that they are of length 1; 1 where all are 0."""
+    squares = np.bincount(owner, values**2, n)
+    squares[squares == 0] = 1.0
+    found: Floats = 1 / np.sqrt(squares)
+    return found
 
 
-def _own_parts(texts: Sequence[str], named: Mapping[str, str]) -> list[str]:
-    """The texts with one word for each line that many requests share, cut in the middle where they are very long."""
-    return [_cut(_own_part(text, named) if named and "\n" in text else text) for text in texts]
-
-
-def _own_part(text: str, named: Mapping[str, str]) -> str:
-    """The text with the names of common lines in their place; as it is where it has no other lines."""
-    lines = text.split("\n")
-    own = [named.get(line.strip(), line) for line in lines]
-    return "\n".join(own) if any(line.strip() and line.strip() not in named for line in lines) else text
-
-
-def _names(lines: Iterable[str]) -> dict[str, str]:
-    """A word of small letters that no text has, for each line."""
-    digests = {line: blake2b(line.encode(errors="replace"), digest_size=8).hexdigest() for line in lines}
-    return {line: "line" + digest.translate(LETTERS_OF_HEX) for line, digest in digests.items()}
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 2 * LONGEST else f"{text[:LONGEST]}\n{text[-LONGEST:]}"
+SPECIAL = tuple(sorted(set(chain.from_iterable(SURFACE.values()))))
+KINDS = np.array([[word in words for words in SURFACE.values()] for word in SPECIAL], np.float64)

@@ -159,7 +159,7 @@ class Learned(Router):
         candidates = {c.model: c for c in judged(facts, known.models)}
         free = [place for place, name in enumerate(known.models) if candidates[name].eligible]
         merit, quality, cost = expected.merit[row], expected.quality[row], expected.cost[row]
-        net = merit - self.price * cost
+        net = (merit - self.price * cost).tolist()
         order = sorted(free, key=lambda place: -net[place])
         chances = {order[0]: 1.0} if order else {}
         why = expected.unlike[row]

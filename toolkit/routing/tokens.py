@@ -38,19 +38,22 @@ def hashed(texts: Sequence[str]) -> tuple[Hashes, NDArray[np.int64]]:
 
 def _hashed(plain: Sequence[bytes]) -> tuple[Hashes, NDArray[np.int64]]:
     """The numbers of the tokens of a lot, and which of its texts each is of."""
-    sizes = np.fromiter(map(len, plain), np.int64, len(plain)) + 1
-    raw = np.frombuffer(b"\n".join([*plain, b""]), np.uint8)
-    kind = KIND[raw]
-    edges = np.flatnonzero((kind[1:] != kind[:-1]) | (kind[1:] == SIGN)) + 1
-    starts = np.concatenate([[0], edges])
-    ends = np.append(edges, len(raw))
-    wanted = kind[starts] != BETWEEN
-    starts, ends = starts[wanted], ends[wanted]
+    ends_of_texts = np.cumsum(np.fromiter(map(len, plain), np.int64, len(plain)) + 1)
+    joined = b"\n".join([*plain, b""])
+    raw, kind = np.frombuffer(joined, np.uint8), np.frombuffer(joined.translate(KIND), np.uint8)
+    new = kind == SIGN
+    new[0] = True
+    new[1:] |= kind[1:] != kind[:-1]
+    edges = np.flatnonzero(new)
+    wanted = kind[edges[:-1]] != BETWEEN
+    starts, ends = edges[:-1][wanted], edges[1:][wanted]
     powers, inverses = _powers(1 << max(len(raw) - 1, AT_ONCE - 1).bit_length())
     sums = np.zeros(len(raw) + 1, np.uint64)
     np.cumsum(FOLDED[raw] * powers[: len(raw)], out=sums[1:])
     numbers = (sums[ends] - sums[starts]) * inverses[starts]
-    return numbers, np.searchsorted(np.cumsum(sizes), starts, side="right")
+    counts = np.searchsorted(starts, ends_of_texts)
+    counts[1:] -= counts[:-1].copy()
+    return numbers, np.repeat(np.arange(len(plain)), counts)
 
 
 def _lots(texts: Sequence[str]) -> Iterator[tuple[int, list[bytes]]]:
@@ -87,5 +90,5 @@ def _kind(byte: int) -> int:
     return DIGIT if sign.isdigit() else BETWEEN if sign.isspace() or sign == "_" else SIGN
 
 
-KIND = np.array([_kind(byte) for byte in range(256)], np.uint8)
+KIND = bytes(map(_kind, range(256)))
 FOLDED = 1 + np.array([ord(chr(b).lower().translate(DIGITS)) if b < 128 else b for b in range(256)], np.uint64)

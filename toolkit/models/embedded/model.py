@@ -71,7 +71,7 @@ class Embedded:
 
 def one_thread() -> AbstractContextManager[Any]:
     """Keeps linear algebra on one thread meanwhile: on small matrices more threads only wait for each other."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[Any] = threadpool_limits(limits=1)
     return limits
