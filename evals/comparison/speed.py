@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from toolkit.evaluation.offpolicy import Floats, Logged, difference, estimate
 from toolkit.evaluation.scored import Scored
 
 REPLICATES = 1_000
+T = TypeVar("T")
 
 
 def compare_two(n: int) -> str:
@@ -48,9 +50,9 @@ def infer_two(n: int) -> str:
     return " · ".join(str(each).split(" by")[0] for each in found)
 
 
-def timed(work: Callable[[int], str], n: int) -> tuple[float, float, float, str]:
+def timed(work: Callable[[T], str], of: T) -> tuple[float, float, float, str]:
     """Seconds, seconds of processor, peak memory of this process in GB, and what came out."""
     began, cpu = time.perf_counter(), time.process_time()
-    said = work(n)
+    said = work(of)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
     return time.perf_counter() - began, time.process_time() - cpu, peak, said

@@ -93,7 +93,7 @@ def test_the_answer_that_counts_is_that_of_the_row_whoever_gave_it(tmp_path: Pat
 
 def test_deciding_again_with_the_seed_on_record_gives_the_same_choices_and_probabilities(explored: Any) -> None:
     found = decided(explored.history, "label", runs=[explored.id])
-    again = found.redecided(tk.Explore(tk.Ladder("small", "large"), rate=0.4))
+    again = list(found.redecided(tk.Explore(tk.Ladder("small", "large"), rate=0.4)))
     assert [each.choice for each in again] == [each.choice for each in found.decisions]
     for new, old in zip(again, found.decisions, strict=True):
         assert {c.model: c.probability for c in new.candidates} == {

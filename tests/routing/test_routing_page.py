@@ -59,7 +59,7 @@ def test_a_decision_from_a_snapshot_names_it_in_label_and_column(page: dict[str,
 
 def test_what_a_bandit_learned_is_what_it_chooses_and_the_record_replays(page: dict[str, Any]) -> None:
     told = decided(page["learnt"].history, "topic", runs=[page["learnt"].id])
-    again = told.redecided(tk.Explore(page["bandit"], rate=0.1))
+    again = list(told.redecided(tk.Explore(page["bandit"], rate=0.1)))
     assert [each.choice for each in again] == [each.choice for each in told.decisions]
     snapshots = set(page["learnt"].sql("select snapshot from decisions").column("snapshot"))
     assert snapshots == {page["bandit"].snapshot}

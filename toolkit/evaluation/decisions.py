@@ -5,9 +5,10 @@ history ─▶ Decided (n decisions of a step) ─▶ `asked(router)`: with whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 from toolkit.errors import RunError
-from toolkit.evaluation.reading import judged_by_same, path_of
+from toolkit.evaluation.reading import columns_of, judged_by_same, path_of, used
 from toolkit.evaluation.requests import bodies, request_of
 from toolkit.fleet import Fleet
 from toolkit.ledger import History
@@ -28,11 +29,15 @@ from toolkit.routing.router import ModelFacts, Router, RoutingFacts
 
 Floats = NDArray[np.float64]
 MOST_TEXTS_READ = 50_000
+AT_ONCE, JUDGEMENTS_KEPT = 10_000, 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Recorded:
-    """One decision as it is on record: its facts but for the fleet, and the candidates as they were judged."""
+    """One decision as it is on record: its facts but for the fleet, `tokens` being an estimate of its request's.
+
+    `judged` are the candidates and `told` the fields of the row, in JSON, as there may be a million of them.
+    """
 
     id: str
     run_id: str
@@ -41,12 +46,22 @@ class Recorded:
     turn: int
     repeat: int
     choice: str
-    candidates: tuple[Mapping[str, Any], ...]
+    judged: str
     exact: bool
     router: str
     seed: int
     request: Request | None
-    fields: Mapping[str, Json]
+    tokens: int
+    told: str
+
+    @property
+    def candidates(self) -> tuple[Mapping[str, Any], ...]:
+        return _candidates(self.judged)
+
+    @property
+    def fields(self) -> Mapping[str, Json]:
+        found: dict[str, Json] = orjson.loads(self.told)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,16 +114,17 @@ class Decided:
                     found[row, place[candidate.model]] = candidate.probability
         return found, settled
 
-    def redecided(self, router: Router) -> list[Decision]:
+    def redecided(self, router: Router) -> Iterator[Decision]:
         """What the router decides about each of these requests, with the seed that is on record."""
         wanted = router.names() or ()
-        many = [self._facts(each, wanted) for each in self.decisions]
         decide_many = getattr(router, "decide_many", None)
-        found = decide_many(many) if decide_many else [router.decide(facts) for facts in many]
-        for decision in found:
-            if not isinstance(decision, Decision):
-                raise RunError(f"{router!r} asks models before it decides; replay it instead (tk.replay)")
-        return list(found)
+        for first in range(0, self.n, AT_ONCE):
+            lot = self.decisions[first : first + AT_ONCE]
+            many = [self._facts(each, wanted) for each in lot]
+            for decision in decide_many(many) if decide_many else map(router.decide, many):
+                if not isinstance(decision, Decision):
+                    raise RunError(f"{router!r} asks models before it decides; replay it instead (tk.replay)")
+                yield decision
 
     def _facts(self, each: Recorded, wanted: Sequence[str]) -> RoutingFacts:
         if each.request is None:
@@ -116,14 +132,13 @@ class Decided:
                 f"the request of row {each.row_id}, step {each.step}, is not on record any more (pruned, erased, or "
                 "never kept), so no router can be asked about it"
             )
-        tokens = prompt_tokens(each.request, ESTIMATE)
         return RoutingFacts(
             request=each.request,
             models=self._models(each, wanted),
             step=each.step,
             fields=each.fields,
-            input_tokens=tokens,
-            min_input_tokens=with_margin(tokens, ESTIMATE),
+            input_tokens=each.tokens,
+            min_input_tokens=with_margin(each.tokens, ESTIMATE),
             seed=each.seed,
             run_id=each.run_id,
         )
@@ -133,23 +148,19 @@ class Decided:
 
         Models `wanted` that it did not see are there too, so that it shows that they are wanted.
         """
-        if self.fleet is not None:
-            seen: dict[str, ModelFacts] = dict(self.fleet.facts)
-        else:
-            seen = {candidate["model"]: self._as_judged(candidate) for candidate in each.candidates}
-        unseen = [name for name in wanted if name not in seen]
-        return {**seen, **{name: ModelFacts(name, "", frozenset({"*"})) for name in unseen}}
+        seen = self._seen(each.judged) if self.fleet is None else self.fleet.facts
+        return {**seen, **{name: _as_judged(name, None, False, True) for name in wanted if name not in seen}}
 
-    def _as_judged(self, candidate: Mapping[str, Any]) -> ModelFacts:
-        cost = candidate.get("expected_cost_usd")
-        return ModelFacts(
-            name=candidate["model"],
-            provider_name="",
-            capabilities=frozenset({"*"}),
-            price=None if cost is None else Price(request=cost),
-            is_person=candidate["model"] in self.persons,
-            available=all(verdict["passed"] for verdict in candidate.get("verdicts") or ()),
-        )
+    @cached_property
+    def _seen(self) -> Callable[[str], Mapping[str, ModelFacts]]:
+        """The models of a decision as they were judged. Few decisions in a row are unlike where nothing was scored."""
+
+        @lru_cache(maxsize=JUDGEMENTS_KEPT)
+        def seen(judged: str) -> Mapping[str, ModelFacts]:
+            told = ((each["model"], each.get("expected_cost_usd"), _passed(each)) for each in _candidates(judged))
+            return {name: _as_judged(name, cost, name in self.persons, passed) for name, cost, passed in told}
+
+        return seen
 
 
 def decided(
@@ -164,61 +175,94 @@ def decided(
 ) -> Decided:
     """The decisions of a step in these runs. Raises RunError where there are none."""
     params = {"step": step, "runs": list(runs), "grader": grader, "failed": failed, "cluster": path_of(cluster)}
-    rows = history.sql(evaluations.DECIDED, params).rows
-    if not rows:
+    columns = columns_of(history, evaluations.DECIDED, params)
+    rewards, cost = (np.ma.filled(columns.pop(name).astype(np.float64), np.nan) for name in ("quality", "cost_usd"))
+    graders = np.ma.filled(columns.pop("graders"), 0).astype(np.uint64)
+    failures = int((np.ma.filled(columns.pop("status"), "") == "failed").sum())
+    groups = columns.pop("cluster").tolist()
+    requests = _requests(history, params)
+    decisions = tuple(_recorded(columns, {name: (each, prompt_tokens(each, ESTIMATE)) for name, each in requests}))
+    if not decisions:
         raise RunError(f"no decision of step {step!r} is on record in these runs: it has no router, or was not reached")
-    _check_one(step, {(row[1], row[3]) for row in rows})
-    whole = bodies(history)
-    texts: dict[str, Request | None] = {}
-    decisions, reward, cost, clusters, graders = [], [], [], [], []
-    for row in rows:
-        id_, run_id, row_id, name, turn, repeat, choice, candidates, kind, router, seed, body, fields = row[:13]
-        if body is not None and body not in texts:
-            texts[body] = request_of(whole(body))
-        decisions.append(
-            Recorded(
-                id_, run_id, row_id, name, turn, repeat, choice, tuple(orjson.loads(candidates or "[]")),
-                kind != "monte_carlo", router, int(seed or 0), texts.get(body), orjson.loads(fields or "{}"),
-            )
-        )  # fmt: skip
-        quality, judged_by, _, cost_usd, _, group = row[13:]
-        reward.append(np.nan if quality is None else quality)
-        cost.append(np.nan if cost_usd is None else cost_usd)
-        clusters.append(group)
-        graders.append(judged_by or 0)
-    models = tuple(dict.fromkeys(c["model"] for each in decisions for c in each.candidates))
+    _check_one(step, {(each.run_id, each.step) for each in decisions})
+    models, probabilities = _probabilities(decisions)
     place = {model: n for n, model in enumerate(models)}
-    probabilities = np.zeros((len(decisions), len(models)))
-    for n, each in enumerate(decisions):
-        for candidate in each.candidates:
-            probabilities[n, place[candidate["model"]]] = candidate.get("probability") or 0.0
-    rewards = np.array(reward, dtype=np.float64)
+    repeated = len({each.row_id for each in decisions}) < len(decisions)
+    codes = _codes(groups, decisions) if cluster is not None or repeated else None
     return Decided(
         step,
-        tuple(decisions),
+        decisions,
         models,
         np.array([place[each.choice] for each in decisions], dtype=np.int64),
         probabilities,
         rewards,
-        np.array(cost, dtype=np.float64),
-        _codes(clusters, decisions) if cluster is not None or _repeated(decisions) else None,
-        judged_by_same=judged_by_same(rewards, np.array(graders, dtype=np.uint64)),
-        failures=sum(row[15] == "failed" for row in rows),
+        cost,
+        codes if codes is None or cluster is not None or codes.max() + 1 < len(decisions) else None,
+        judged_by_same=judged_by_same(rewards, graders),
+        failures=failures,
         persons=frozenset(history.sql(evaluations.PERSONS).column("person")),
         fleet=fleet,
     )
 
 
 # ----------------------------------------------------------------------------------------------------------- helpers
+@lru_cache(maxsize=JUDGEMENTS_KEPT)
+def _candidates(judged: str) -> tuple[Mapping[str, Any], ...]:
+    return tuple(orjson.loads(judged))
+
+
+@lru_cache(maxsize=JUDGEMENTS_KEPT)
+def _as_judged(name: str, cost_usd: float | None, is_person: bool, available: bool) -> ModelFacts:
+    """A model as a decision saw it, which cares for the price of one call alone."""
+    price = None if cost_usd is None else Price(request=cost_usd)
+    return ModelFacts(name, "", frozenset({"*"}), price=price, is_person=is_person, available=available)
+
+
+def _passed(candidate: Mapping[str, Any]) -> bool:
+    return all(verdict["passed"] for verdict in candidate.get("verdicts") or ())
+
+
+def _requests(history: History, params: Mapping[str, Any]) -> Iterator[tuple[str, Request]]:
+    """The requests that the decisions were about, each with its hash."""
+    whole = bodies(history)
+    for name, body in history.sql(evaluations.REQUESTS, used(evaluations.REQUESTS, params)):
+        yield name, request_of(whole(body))
+
+
+def _recorded(columns: Mapping[str, Any], requests: Mapping[str, tuple[Request, int]]) -> Iterator[Recorded]:
+    """A decision for each place in the columns, of requests with their tokens. Texts that many share are kept once."""
+    once: dict[str, str] = {}
+    names = ("id", "run_id", "row_id", "step", "turn", "repeat", "choice", "candidates", "kind", "router", "seed",
+             "request", "fields")  # fmt: skip
+    for id_, run_id, row_id, step, turn, repeat, choice, judged, kind, router, seed, request, told in zip(
+        *(columns[name].tolist() for name in names), strict=True
+    ):
+        run_id, step, choice, judged, router, told = (
+            once.setdefault(text, text) for text in (run_id, step, choice, judged or "[]", router, told or "{}")
+        )
+        asked, tokens = requests.get(request, (None, 0))
+        yield Recorded(id_, run_id, row_id, step, turn, repeat, choice, judged, kind != "monte_carlo", router,
+                       int(seed or 0), asked, tokens, told)  # fmt: skip
+
+
+def _probabilities(decisions: Sequence[Recorded]) -> tuple[tuple[str, ...], Floats]:
+    """The models that any decision could choose, and (n, k) the probabilities on record."""
+    place: dict[str, int] = {}
+    rows, columns, values = array("q"), array("q"), array("d")
+    for row, each in enumerate(decisions):
+        for candidate in each.candidates:
+            rows.append(row)
+            columns.append(place.setdefault(candidate["model"], len(place)))
+            values.append(candidate.get("probability") or 0.0)
+    found = np.zeros((len(decisions), len(place)))
+    found[rows, columns] = values
+    return tuple(place), found
+
+
 def _check_one(step: str, named: set[tuple[str, str]]) -> None:
     """Raises RunError where a run has several steps of that name."""
     if len({run_id for run_id, _ in named}) < len(named):
         raise RunError(f"a run has several steps {step!r}: name one of {', '.join(sorted({n for _, n in named}))}")
-
-
-def _repeated(decisions: Sequence[Recorded]) -> bool:
-    """Whether a row has several decisions, which then belong together."""
-    return len({_row(each) for each in decisions}) < len(decisions)
 
 
 def _codes(groups: Sequence[str | None], decisions: Sequence[Recorded]) -> NDArray[np.int64]:
@@ -230,6 +274,6 @@ def _codes(groups: Sequence[str | None], decisions: Sequence[Recorded]) -> NDArr
     return np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.int64)
 
 
-def _row(decision: Recorded) -> tuple[str, str, bytes]:
+def _row(decision: Recorded) -> tuple[str, str, str]:
     """What tells a row from others: its id and what it says, so that it is the same one in several runs."""
-    return ("row", decision.row_id, orjson.dumps(decision.fields, option=orjson.OPT_SORT_KEYS))
+    return ("row", decision.row_id, orjson.dumps(decision.fields, option=orjson.OPT_SORT_KEYS).decode())

@@ -126,12 +126,11 @@ DECIDED = f"""
         qualify row_number() over (partition by run_id, row_id, step, turn, repeat order by id desc) = 1
     )
     select d.id, d.run_id, d.row_id, d.step, d.turn, d.repeat, d.choice, d.candidates, d.probabilities as kind,
-        d.router, d.seed, q.body as request, r.fields,
+        d.router, d.seed::VARCHAR as seed, d.request_hash as request, r.fields,
         case when s.status = 'failed' then $failed else j.quality end as quality, j.graders, s.status,
         case when s.reused_from is null then s.cost_usd end as cost_usd, s.seconds,
         r.fields ->> $cluster::VARCHAR as cluster
     from decided d
-        left join contents q on q.hash = d.request_hash
         left join rows r on r.run_id = d.run_id and r.row_id = d.row_id
         left join settled s on s.run_id = d.run_id and s.row_id = d.row_id and s.step = d.step and s.turn = d.turn
             and s.repeat = d.repeat
@@ -140,6 +139,9 @@ DECIDED = f"""
     where d.choice <> ''
     order by d.id"""
 """A decision, what it was about, and what came of it."""
+REQUESTS = f"""
+    select hash, body from contents where hash in (
+        select request_hash from decisions where {OF_STEP} and list_contains($runs, run_id))"""
 
 ANSWERS_BY_MODEL = f"""
     with judged as (
