@@ -83,6 +83,9 @@ def test_it_serves_the_folder_and_ends_with_one_interrupt(desk: Desk) -> None:
                     told = urllib.request.urlopen(url).read()
                 time.sleep(0.2)
             assert b'"mine.ipynb"' in told, (desk.folder / "log").read_text()
+            page = urllib.request.urlopen(f"http://127.0.0.1:{port}/lab?token=test").read().decode()
+            disabled = page.partition('"disabledExtensions"')[2].partition("}")[0]
+            assert "apputils-extension:announcements" in disabled, "it would ask whether to fetch news"
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
         finally:

@@ -17,7 +17,7 @@ from tests.evaluation.samples import ran
 from toolkit import charts
 from toolkit.charts.colours import colours_of, labels_of, shapes_of
 from toolkit.charts.pictures import smaller
-from toolkit.charts.theme import INK, LIVE, of_the_page, shown
+from toolkit.charts.theme import INK, LIVE, in_words, of_the_page, shown
 from toolkit.evaluation.agreement import agreement
 from toolkit.evaluation.comparison import compared
 from toolkit.evaluation.drift import Drift
@@ -91,6 +91,15 @@ def test_every_segment_has_its_line() -> None:
     rng = np.random.default_rng(2)
     found = compared(scored(segments=rng.choice(["de", "en"], 60).astype(object)))
     assert {"b", "b · de", "b · en"} <= {row["line"] for row in rows(found.plot()) if "line" in row}
+
+
+@pytest.mark.slow
+def test_a_segment_that_cannot_be_told_has_its_reason_and_one_called_all_rows_is_apart() -> None:
+    segments = np.array(["few"] * 3 + ["all rows"] * 57, dtype=object)
+    found = compared(scored(segments=segments))
+    said = " ".join(str(row["line"]) for row in rows(found.plot()) if "line" in row)
+    assert "b · 'all rows'" in said and "b · few, quality:" in said
+    assert {each.segment for each in found.differences} == {"all rows", "'all rows'", "few"}
 
 
 @pytest.mark.slow
@@ -240,6 +249,17 @@ def test_a_notebook_keeps_a_chart_that_jupyterlab_draws_and_a_small_picture() ->
     assert metadata[LIVE]["embed_options"]["renderer"] == "svg"
     assert len(data["image/png"]) < 160_000
     assert "http" not in json.dumps({name: value for name, value in data[LIVE].items() if name != "$schema"})
+
+
+def test_where_no_picture_can_be_a_chart_is_what_it_is_of(tmp_path: Path) -> None:
+    compared_ = told_of(charts.comparison(compared(scored())))
+    assert in_words(compared_).startswith("[chart: Compared with a, row by row]")
+    with Journal.open(tmp_path):
+        pass
+    assert "give its models a price" in in_words(told_of(charts.costs(History(tmp_path))))
+    assert in_words({"mark": "point", "encoding": {"x": {"title": "USD"}, "y": {"title": "share"}}}).startswith(
+        "[chart: share over USD]"
+    )
 
 
 def test_data_that_looks_like_a_colour_stays_as_it_is() -> None:

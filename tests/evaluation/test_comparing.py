@@ -193,6 +193,16 @@ def test_missing_grades_are_refused_where_they_are_missing_on_one_side(tmp_path:
     assert "of one of the two alone" in why_not(tk.compare([graded, ungraded], step="label", quality="Exact"))
 
 
+@pytest.mark.slow
+def test_a_grade_that_one_run_lacks_leaves_the_row_out_and_that_is_noted(tmp_path: Path) -> None:
+    graded = ran(tmp_path, tk.Fixed("small"))
+    partly = desk(tk.Fixed("large"), step=replace(label, grade=())).run(rows(60), fleet(), home=tmp_path)
+    grade_run(tmp_path, partly.id, {"label": [_AllBut(repr(EXACT), "question 7")]})
+    found = tk.compare([graded, partly], step="label")
+    assert told(found, partly.id).n == 59
+    assert "1 rows have a grade in some of the runs alone, and are left out" in found.scored.notes
+
+
 def test_no_grades_at_all_are_refused(tmp_path: Path) -> None:
     bare = replace(label, grade=())
     runs = [desk(tk.Fixed(m), step=bare).run(rows(20), fleet(), home=tmp_path) for m in ("small", "large")]
@@ -260,3 +270,14 @@ class _HalfTheTime(Grader):
 
     def grade(self, case: Case) -> Grade | None:
         return Grade(self.name, "assertion", 1.0) if luck(str(case.fields)) < 0.5 else None
+
+
+class _AllBut(_HalfTheTime):
+    """Grades under another's name, all rows but one."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(name)
+        self.text = text
+
+    def grade(self, case: Case) -> Grade | None:
+        return None if case.fields["text"] == self.text else Grade(self.name, "assertion", luck(case.fields["text"]))

@@ -60,6 +60,13 @@ def test_rows_are_narrowed_by_status_step_model_and_text(
     assert rows(view_of(run).look(**wanted)) == found
 
 
+def test_rows_of_which_all_is_known_already_say_what_was_reused(tmp_path: Path) -> None:
+    view = view_of([ran(tmp_path), ran(tmp_path)][-1])
+    answered = next(each for each in view.page.rows if each["row_id"] == "retried")
+    assert (answered["calls"], answered["reused"] > 0) == (0, True)
+    assert f"0 + {answered['reused']} reused" in view.html and f"0 + {answered['reused']} reused calls" in str(view)
+
+
 def test_rows_are_sorted_by_errors_time_and_cost(run: Running) -> None:
     assert rows(view_of(run).look(sort="errors"))[0] == "fell"
     seconds = [each["seconds"] for each in view_of(run).look(sort="slowest").page.rows]

@@ -110,6 +110,7 @@ def test_the_form_has_typed_fields_with_descriptions(tmp_path: Path) -> None:
         "description": "Rows of one Prefect task.",
     }  # fmt: skip
     assert fields["fresh"]["type"] == "boolean"
+    assert fields["content"]["enum"] == [fields["content"]["default"], "full", "hashes"]
     assert all(field["description"] for field in fields.values())
 
 

@@ -19,7 +19,7 @@ VERDICTS = {
     "cheaper": BLUE, "dearer": VERMILION, "faster": BLUE, "slower": VERMILION,
 }  # fmt: skip
 AXES = {"quality": "difference in quality", "cost": "difference in cost (USD a row)", "seconds": "difference (s a row)"}
-MOST_LINES = 60
+MOST_LINES, MOST_REASONS = 60, 8
 ROOM_FOR_WORDS = 0.34
 """How much of an axis is left free for the verdict beside the interval."""
 
@@ -54,10 +54,12 @@ def differences(found: Comparison) -> list[Any]:
         if (known.measure == measure).any()
     ]
     why_not = [
-        f"{each.contender}, {each.measure}: {each.result.reason}"
+        f"{each.contender}{'' if each.segment == ALL else f' · {each.segment}'}, {each.measure}: {each.result.reason}"
         for each in found.differences
-        if each.segment == ALL and isinstance(each.result, Refusal)
+        if isinstance(each.result, Refusal)
     ]
+    if len(why_not) > MOST_REASONS:
+        why_not[MOST_REASONS:] = [f"and {len(why_not) - MOST_REASONS:,} more, which frame() lists"]
     if shown:
         against = labels_of([found.scored.contenders[0]])[found.scored.contenders[0]]
         title = altair.Title(f"Compared with {against}, row by row", subtitle=_lines(_rests_on(found, known)))

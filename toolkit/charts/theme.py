@@ -1,12 +1,13 @@
 """How every chart looks, and how a notebook shows it. One theme for light and dark.
 
 A chart has no background of its own. Its text is of a grey that reads on white (4.5 to 1) and on JupyterLab's dark page
-(4.2 to 1); that holds for pictures too. Alive, in a notebook, text takes the colour of the page instead.
+(4.2 to 1); that holds for pictures too. Alive, in a notebook, text takes the colour of the page instead. On the right
+there is room for letters that are wider where an SVG is opened than where it was made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from toolkit.charts.pictures import smaller
@@ -26,6 +27,7 @@ _TEXT = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSi
 CONFIG: dict[str, Any] = {
     "background": "transparent",
     "font": "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif",
+    "padding": {"left": 5, "top": 5, "right": 24, "bottom": 5},
     "view": {"stroke": None},
     "axis": {
         **_TEXT, "labelLimit": LABEL_PIXELS, "titleLimit": 700, "gridColor": FAINT, "domainColor": INK,
@@ -78,7 +80,7 @@ def sentence(told: str) -> Any:
             x=altair.value(0),
             y=altair.Y("at:Q", axis=None, scale=altair.Scale(domain=[0, len(lines)], reverse=True)),
         )
-        .properties(width=640, height=20 * len(lines))
+        .properties(width=640, height=20 * len(lines), description=told)
     )
     return finished(text)
 
@@ -98,9 +100,16 @@ def shown(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any
     live = of_the_page({**spec, "$schema": "https://vega.github.io/schema/vega-lite/v5.json"})
     actions = {"export": True, "source": False, "compiled": False, "editor": False}
     return (
-        {LIVE: live, "image/png": base64.b64encode(picture).decode(), "text/plain": "<chart>"},
+        {LIVE: live, "image/png": base64.b64encode(picture).decode(), "text/plain": in_words(spec)},
         {LIVE: {"embed_options": {"renderer": "svg", "actions": actions}}},
     )
+
+
+def in_words(spec: Mapping[str, Any]) -> str:
+    """A chart where no picture can be: what it is of, or the sentence that stands in its place."""
+    if told := spec.get("description"):
+        return str(told)
+    return f"[chart: {_title(spec) or _axes(spec) or 'untitled'}] .save('chart.png') keeps it as a picture"
 
 
 def of_the_page(told: Any) -> Any:
@@ -110,3 +119,26 @@ def of_the_page(told: Any) -> Any:
     if isinstance(told, list):
         return [of_the_page(each) for each in told]
     return "currentColor" if told == INK else told
+
+
+def _title(spec: Mapping[str, Any]) -> str:
+    """The first title in a chart and the charts of which it is made."""
+    told = spec.get("title")
+    text = told.get("text") if isinstance(told, dict) else told
+    if text:
+        return " ".join(text) if isinstance(text, list) else str(text)
+    return next(filter(None, map(_title, _parts(spec))), "")
+
+
+def _axes(spec: Mapping[str, Any]) -> str:
+    """What is drawn over what, by the titles of the axes."""
+    encoding = spec.get("encoding", {})
+    named = [str(encoding[axis]["title"]) for axis in ("y", "x") if encoding.get(axis, {}).get("title")]
+    return " over ".join(named) or next(filter(None, map(_axes, _parts(spec))), "")
+
+
+def _parts(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for name in ("layer", "hconcat", "vconcat", "concat"):
+        yield from spec.get(name, ())
+    if "spec" in spec:
+        yield spec["spec"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import typer
 NAME = "notebooks"
 SHIPPED = Path(__file__).parents[2] / NAME
 """Where they are in a checkout; an installed package has none."""
+QUIET = Path(__file__).parent
+"""Its `labconfig` keeps JupyterLab from asking whether to fetch news."""
 
 
 def lab(
@@ -33,6 +36,9 @@ def lab(
     from jupyterlab.labapp import main  # type: ignore[import-untyped]
 
     print(f"opening {opened}; Ctrl-C ends JupyterLab and its kernels", file=sys.stderr, flush=True)
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
+        filter(None, [os.environ.get("JUPYTER_CONFIG_PATH"), str(QUIET)])
+    )
     main(arguments(opened, port=port, browser=browser))
 
 

@@ -44,7 +44,7 @@ class Compared:
 def differences_of(scored: Scored, measures: Sequence[Measure], level: float) -> Iterator[Compared]:
     parts: list[tuple[str, NDArray[np.bool_] | None]] = [(ALL, None)]
     if scored.segments is not None:
-        parts += [(str(name), scored.segments == name) for name in dict.fromkeys(scored.segments.tolist())]
+        parts += [(_named(name), scored.segments == name) for name in dict.fromkeys(scored.segments.tolist())]
     for segment, rows in parts:
         for measure in measures:
             table = scored.table(measure)
@@ -79,6 +79,11 @@ def told(each: Compared, margin: float | None) -> dict[str, Any]:
 
 
 # ----------------------------------------------------------------------------------------------------------- helpers
+def _named(segment: object) -> str:
+    """The name of a segment; one that is called as all of them together are gets quotation marks."""
+    return f"'{segment}'" if str(segment) == ALL else str(segment)
+
+
 def _difference(
     scored: Scored, measure: Measure, table: Floats, place: int, rows: NDArray[np.bool_] | None, level: float
 ) -> Difference | Refusal:

@@ -245,6 +245,9 @@ def _notes(
         notes.append(f"{failures:,} answers failed, and count with quality {failed:g}")
     if parked := int(np.sum(told["parked"])):
         notes.append(f"{parked:,} answers wait for a person, and are left out")
-    if ungraded := int((~np.isfinite(quality).any(axis=1)).sum()):
+    graded, settled = np.isfinite(quality), (np.asarray(told["runs"]) == runs) & (np.asarray(told["parked"]) == 0)
+    if one_sided := int((graded.any(axis=1) & ~graded.all(axis=1) & settled).sum()):
+        notes.append(f"{one_sided:,} rows have a grade in some of the runs alone, and are left out")
+    if ungraded := int((~graded.any(axis=1)).sum()):
         notes.append(f"{ungraded:,} rows have no grade at all, and are left out")
     return notes

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from toolkit.errors import RunError
 from toolkit.fleet import Fleet
 from toolkit.graph.workflow import Workflow
 from toolkit.ledger import Journal
+from toolkit.ledger.recording import Content
 from toolkit.money.budgets import budgets_of
 from toolkit.records import Run
 from toolkit.redaction import TOKEN, Redact, Redactor
@@ -32,6 +33,8 @@ Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 OWN = "as the workflow has it"
 """The first of the routers to choose from."""
+KEPT = "full, or as the run to be continued had it"
+"""The first of what may be kept of the contents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,7 @@ class Form:
         chunks_at_once: Chunks under way at the same time; one chunk alone already has 64 rows under way.
         seed: The source of all random draws; the same seed draws alike.
         redact: What is replaced before anybody sees it: secrets, personal (addresses and phones too), none, or a call such as Redact(emails=True); empty means secrets, or as the run to be continued had it.
-        content: full, or hashes where no words are to be kept; empty means full, or as the run to be continued had it.
+        content: How much goes on record; of hashes alone no words are kept.
         home: The folder of journal and history.
     """  # noqa: E501 (Prefect reads one line for each parameter)
 
@@ -69,7 +72,7 @@ class Form:
     chunks_at_once: Positive = 1
     seed: int = 0
     redact: str = ""
-    content: str = ""
+    content: str = KEPT
     home: str = ".toolkit"
 
 
@@ -101,8 +104,8 @@ class Given:
 
     def asked(self, answers: Mapping[str, Any]) -> Settings:
         """What is to be redacted and kept, by the form or else by the code."""
-        told = {name: str(answers.get(name) or "").strip() for name in ("redact", "content")}
-        return Settings(redact=told["redact"] or self.redact, content=told["content"])
+        redact, content = (str(answers.get(name) or "").strip() for name in ("redact", "content"))
+        return Settings(redact=redact or self.redact, content="" if content == KEPT else content)
 
     def redactor(self, answers: Mapping[str, Any]) -> Redactor:
         """For what is said before a record is open; its tokens are of no record."""
@@ -133,6 +136,7 @@ class Given:
                 parameters[name] = parameters[name].replace(default=choices[0], annotation=Literal[choices])
             else:
                 del parameters[other]
+        parameters["content"] = parameters["content"].replace(annotation=Literal[(KEPT, *get_args(Content))])
         parameters["chunk_size"] = parameters["chunk_size"].replace(default=self.chunk_size)
         return inspect.Signature(list(parameters.values()), return_annotation=Any)
 

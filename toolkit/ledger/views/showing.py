@@ -71,10 +71,13 @@ PAGE = """
     ), tried as (
         select row_id, count(*) as calls, count(error_type) as errors, list(distinct model) as models
         from attempts where row_id in (select row_id from chosen) group by row_id
+    ), taken_over as (
+        select row_id, count(distinct (step, turn, repeat)) as reused from answers
+        where reused_from is not null and row_id in (select row_id from chosen) group by row_id
     )
     select c.row_id, c.status, c.fields, c.reason, c.seconds, c.cost_usd, coalesce(t.calls, 0) as calls,
-        coalesce(t.errors, 0) as errors, list_sort(coalesce(t.models, [])) as models
-    from chosen c left join tried t using (row_id) order by c.place"""
+        coalesce(t.errors, 0) as errors, list_sort(coalesce(t.models, [])) as models, coalesce(o.reused, 0) as reused
+    from chosen c left join tried t using (row_id) left join taken_over o using (row_id) order by c.place"""
 COUNTED = "erring as (select row_id, count(error_type) as errors from attempts group by row_id),"
 JOINED = "left join (select row_id as erring_row_id, errors from erring) on erring_row_id = row_id"
 """What a page that is sorted by errors needs beside."""
