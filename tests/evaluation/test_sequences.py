@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from toolkit.evaluation.estimates import Estimate, Refusal
 from toolkit.evaluation.offpolicy import Floats, Logged, Method, estimate
@@ -15,17 +17,22 @@ from toolkit.evaluation.sequences import Stage, Trajectories, estimate_sequence
 class World:
     """Steps whose state follows from the model chosen at the step before; the reward comes at the end."""
 
-    def __init__(self, rng: np.random.Generator, steps: int, models: int, explored: float) -> None:
-        self.steps, self.models, self.explored = steps, models, explored
+    def __init__(
+        self, rng: np.random.Generator, steps: int, models: int, explored: float, *, hidden: float = 0.0
+    ) -> None:
+        self.steps, self.models, self.explored, self.hidden = steps, models, explored, hidden
         self.effect = [rng.normal(0, 0.7, models) for _ in range(steps)]
         self.past = [rng.normal(size=(2, models)) for _ in range(steps)]
         self.target: list[Floats] = [
             rng.dirichlet(np.ones(models)) if rng.random() < 0.5 else rng.normal(size=(2, models)) for _ in range(steps)
         ]
 
-    def lived(self, rng: np.random.Generator, n: int, *, by_target: bool) -> tuple[Trajectories, float]:
-        """n rows, and the mean probability of success that they had."""
-        fixed, state = rng.normal(size=n), rng.normal(size=n)
+    def lived(
+        self, rng: np.random.Generator, n: int, *, by_target: bool, clusters: NDArray[np.int64] | None = None
+    ) -> tuple[Trajectories, float]:
+        """n rows, and the mean probability of success that they had. Rows of a cluster have much in common."""
+        own = np.arange(n) if clusters is None else clusters
+        fixed, state = rng.normal(size=n)[own], rng.normal(size=n)[own]
         stages = []
         for step in range(self.steps):
             seen = np.column_stack([state, fixed])
@@ -36,9 +43,10 @@ class World:
             choice = (chances.cumsum(axis=1) > rng.random((n, 1))).argmax(axis=1)
             stages.append(Stage(str(step), choice, past, target, np.ones(n, dtype=bool), seen))
             state = 0.6 * state + self.effect[step][choice] + rng.normal(0, 0.5, n)
-        likely = 1 / (1 + np.exp(-state * (1 + 0.3 * fixed)))
+        unseen = self.hidden * rng.normal(size=n)[own] if self.hidden else 0.0
+        likely = 1 / (1 + np.exp(-state * (1 + 0.3 * fixed) - unseen))
         reward = (rng.random(n) < likely).astype(float)
-        return Trajectories(tuple(stages), reward), float(likely.mean())
+        return Trajectories(tuple(stages), reward, clusters), float(likely.mean())
 
 
 def _best(score: Floats) -> Floats:
@@ -61,6 +69,24 @@ def test_intervals_over_one_to_four_steps_hold_the_truth() -> None:
                 held.setdefault(method, []).append(found.low <= truth <= found.high)
     assert all(len(each) > 150 for each in held.values())
     assert {method: np.mean(each) for method, each in held.items() if np.mean(each) < 0.93} == {}
+
+
+@pytest.mark.slow
+def test_intervals_over_clusters_of_unequal_size_hold_the_truth() -> None:
+    held: dict[str, list[bool]] = {"by cluster": [], "as if independent": []}
+    for number in range(150):
+        rng = np.random.default_rng([6, number])
+        world = World(rng, int(rng.integers(1, 4)), 2, float(rng.choice([0.6, 1.0])), hidden=2.0)
+        _, truth = world.lived(rng, 100_000, by_target=True)
+        clusters = rng.choice(60, 900, p=rng.dirichlet(np.full(60, 2.0)))
+        rows, _ = world.lived(rng, 900, by_target=False, clusters=clusters)
+        for name, each in (("by cluster", rows), ("as if independent", replace(rows, clusters=None))):
+            found = estimate_sequence(each)
+            if isinstance(found, Estimate):
+                held[name].append(found.low <= truth <= found.high)
+    assert len(held["by cluster"]) > 120
+    assert np.mean(held["by cluster"]) >= 0.93
+    assert np.mean(held["as if independent"]) < 0.85, "rows of a cluster are alike here, so that it matters"
 
 
 @pytest.mark.parametrize("method", ["dr", "snips", "ips"])
