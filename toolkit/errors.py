@@ -31,10 +31,13 @@ Every message says what, where and what to do next.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from toolkit.records import Reply
+
+LONGEST_SENTENCE = 1200
 
 
 class ToolkitError(Exception):
@@ -172,3 +175,12 @@ class InvalidOutput(CallError):
 class InvalidResponse(CallError):
     error_type = "invalid_response"
     transient = True
+
+
+def sentence(error: BaseException) -> str:
+    """An error's message on one line: no picture of the place, no list of hints, no control characters."""
+    told = str(error).strip()
+    told = re.split(r"\n\s*\n?LINE \d+:", told)[0]
+    told = "".join(character if character.isprintable() else " " for character in told)
+    told = " ".join(told.split()) or "no message"
+    return told if len(told) <= LONGEST_SENTENCE else told[: LONGEST_SENTENCE - 1] + "…"

@@ -20,12 +20,11 @@ from typing import Any, NamedTuple
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from toolkit.cli.ending import sentence
-from toolkit.cli.options import DEFAULT_HOME
-from toolkit.cli.questions import named
-from toolkit.errors import ToolkitError
+from toolkit.asking.settings import DEFAULT_HOME
+from toolkit.errors import ToolkitError, sentence
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.reading.table import Table
+from toolkit.runs.run_names import named
 
 OPTIONS = ("home", "run", "into")
 _OPTION = re.compile(r"""\s*--(?P<name>[a-z]\w*)(?:=|\s+|$)(?P<value>"[^"]*"|'[^']*'|\S+)?""")

@@ -17,7 +17,7 @@ import toolkit
 PACKAGE = Path(toolkit.__file__).parent
 
 LAYERS = (
-    ("words", ("errors", "lazily", "messages", "records")),
+    ("words", ("colours", "errors", "lazily", "messages", "records")),
     ("judgement", ("context", "gates", "grading", "money", "policies", "prompts", "redaction", "routing")),
     ("world", ("fleet", "ledger", "models", "rows")),
     ("motion", ("asking", "graph", "runs", "people")),

@@ -14,6 +14,7 @@ from pathlib import Path
 from toolkit.asking.thread import running_loop
 from toolkit.errors import RunError, Stopped
 from toolkit.ledger import Journal
+from toolkit.ledger.homes import has_journal
 from toolkit.ledger.writing import claims, wishes
 from toolkit.ledger.writing.transaction import Transaction
 from toolkit.ledger.writing.wishes import Wish
@@ -89,7 +90,7 @@ def steer(home: Path | str, run_id: str, wish: Wish | None) -> bool:
             raise RunError(f"there is no run {run_id!r} in {home}")
         return wishes.express(transaction, run_id, wish, living=living, status=known.status, at=at)
 
-    if not (Path(home) / "journal.db").exists():
+    if not has_journal(home):
         raise RunError(f"there is no journal in {home}; name the --home in which the run is going on")
     with Journal.open(home, merges=False) as journal:
         return journal.decided(wishing)

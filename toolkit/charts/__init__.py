@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolkit.charts.colours import BLUE as BLUE
-from toolkit.charts.colours import GREEN as GREEN
-from toolkit.charts.colours import GREY as GREY
-from toolkit.charts.colours import ORANGE as ORANGE
-from toolkit.charts.colours import PALETTE as PALETTE
-from toolkit.charts.colours import PURPLE as PURPLE
-from toolkit.charts.colours import SKY as SKY
-from toolkit.charts.colours import VERMILION as VERMILION
+from toolkit.colours import BLUE as BLUE
+from toolkit.colours import GREEN as GREEN
+from toolkit.colours import GREY as GREY
+from toolkit.colours import ORANGE as ORANGE
+from toolkit.colours import PALETTE as PALETTE
+from toolkit.colours import PURPLE as PURPLE
+from toolkit.colours import SKY as SKY
+from toolkit.colours import VERMILION as VERMILION
 from toolkit.lazily import lazily
 
 if TYPE_CHECKING:

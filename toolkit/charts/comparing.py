@@ -6,8 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from toolkit.charts.choosing import panels, refused
-from toolkit.charts.colours import BLUE, GREEN, GREY, VERMILION, labels_of
 from toolkit.charts.theme import INK, NAME_PIXELS, ROW_HEIGHT, WIDTH, altair_, finished, frame, sentence
+from toolkit.colours import BLUE, GREEN, GREY, VERMILION, labels_of
 from toolkit.evaluation.differences import ALL
 from toolkit.evaluation.estimates import Refusal
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from toolkit.charts.colours import BLUE
 from toolkit.charts.theme import INK, altair_, finished, frame, sentence
+from toolkit.colours import BLUE
 from toolkit.evaluation.estimates import Estimate
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.ending import FAILED, INTERRUPTED, complain, sentence
+from toolkit.cli.ending import FAILED, INTERRUPTED, complain
 from toolkit.cli.options import DEFAULT_HOME, AsJson, Home, InFlight, RunName
 from toolkit.cli.questions import Outcome, outcome_of
-from toolkit.errors import FleetError, RowsError, ToolkitError
+from toolkit.errors import FleetError, RowsError, ToolkitError, sentence
 
 if TYPE_CHECKING:
     from toolkit.records import RowRecord

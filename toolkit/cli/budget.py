@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toolkit.cli.options import DEFAULT_HOME, AsJson, Home
+from toolkit.ledger.homes import has_journal
 
 if TYPE_CHECKING:
     from toolkit.ledger import Journal
@@ -34,7 +34,7 @@ def budget(
     from toolkit.runs.resuming import find_run
 
     run_id = find_run(run, home=home).id if run else None
-    if not (Path(home) / "journal.db").exists():
+    if not has_journal(home):
         from toolkit.errors import RunError
 
         raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")

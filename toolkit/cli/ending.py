@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import traceback
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, sentence
 
 FAILED = 1
 NOT_RUN = 2
@@ -14,7 +13,6 @@ BUG = 70
 INTERRUPTED = 130
 BROKEN = (BrokenPipeError, EOFError)
 """What the command-line library ends itself: the reader of a pipe went away, the input ended."""
-LONGEST_SENTENCE = 1200
 
 
 def explain(error: BaseException, *, debug: bool) -> int:
@@ -38,12 +36,3 @@ def complain(text: str) -> None:
     """One line on the error stream, whatever happens to that stream."""
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     print(f"toolkit: {text}".encode(encoding, "replace").decode(encoding), file=sys.stderr, flush=True)
-
-
-def sentence(error: BaseException) -> str:
-    """An error's message on one line: no picture of the place, no list of hints, no control characters."""
-    told = str(error).strip()
-    told = re.split(r"\n\s*\n?LINE \d+:", told)[0]
-    told = "".join(character if character.isprintable() else " " for character in told)
-    told = " ".join(told.split()) or "no message"
-    return told if len(told) <= LONGEST_SENTENCE else told[: LONGEST_SENTENCE - 1] + "…"

@@ -12,6 +12,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from toolkit.cli.options import DEFAULT_HOME, Home
+from toolkit.ledger.homes import has_record
 
 TOLD_PACKAGES = ("prefect", "fastapi", "duckdb", "pandas", "httpx", "aiohttp", "pydantic", "sqlalchemy", "typer")
 LOCK = "requirements.lock"
@@ -145,7 +146,7 @@ def _answers(host: str, port: int) -> bool:
 def _kept(home: Path) -> Iterator[Finding]:
     from toolkit.ledger.doctor import facts
 
-    if not (home / "journal.db").exists() and not (home / "history.duckdb").exists():
+    if not has_record(home):
         yield Finding("home", f"{home.resolve()}: nothing has run here yet")
         return
     found = facts(home)

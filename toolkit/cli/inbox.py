@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli.ending import FAILED, complain, sentence
+from toolkit.cli.ending import FAILED, complain
 from toolkit.cli.options import DEFAULT_HOME, AsJson, Home
 from toolkit.cli.taking import JournalUrl
 from toolkit.cli.working import counted
+from toolkit.errors import InboxError, RunError, sentence
 
 if TYPE_CHECKING:
     from toolkit.ledger import Review
@@ -93,8 +94,6 @@ def answer(
 
     Exit code 0: answered; 1: answered, but not all, or a row failed or could not be resumed; 2: nothing was answered.
     """
-    from toolkit.errors import InboxError
-
     box, faults = _box(home, journal), 0
     if interactive:
         if value is not None:
@@ -157,8 +156,6 @@ for name, command in (("list", list_), ("show", show), ("answer", answer), ("exp
 # ---------------------------------------------------------------------------------------------------------- answering
 def _one_by_one(box: Inbox, reviews: Sequence[Review], *, by: str, note: str) -> list[Ended]:
     """Ask the person at the terminal, until all is answered, they had enough, or the input ends."""
-    from toolkit.errors import InboxError
-
     ended: list[Ended] = []
     done: set[str] = set()
     for number, review in enumerate(reviews, start=1):
@@ -181,8 +178,6 @@ def _one_by_one(box: Inbox, reviews: Sequence[Review], *, by: str, note: str) ->
 
 def _each(box: Inbox, reviews: Sequence[Review], text: str, *, by: str, note: str) -> tuple[list[Ended], int]:
     """Answer all of them alike; what was answered, and how many could not be. Raises InboxError where none was."""
-    from toolkit.errors import InboxError
-
     ended: list[Ended] = []
     faults: list[InboxError] = []
     done: set[str] = set()
@@ -203,8 +198,6 @@ def _each(box: Inbox, reviews: Sequence[Review], text: str, *, by: str, note: st
 
 def _of(review: Review, *, run: str | None, person: str) -> Review:
     """The question. Raises InboxError where it is of another run, or for somebody else."""
-    from toolkit.errors import InboxError
-
     if run not in (None, review.place.run_id) or person not in ("", review.person):
         raise InboxError(f"question {review.id[:ID_LENGTH]} is for {review.person}, of {review.place}")
     return review
@@ -227,8 +220,6 @@ def _resumed(box: Inbox, ended: Sequence[Ended], *, quiet: bool) -> list[dict[st
 
 
 def _went_on(box: Inbox, rows: Any, *, quiet: bool) -> list[dict[str, Any]]:
-    from toolkit.errors import RunError
-
     outcomes = []
     for run_id, row_ids in rows:
         try:

@@ -39,11 +39,12 @@ def show(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Show a run: steps and models, problems with reasons, what waits for a person; or one row of it in time."""
-    from toolkit.cli import questions, summary, timeline
+    from toolkit.cli import summary, timeline
     from toolkit.ledger.reading.history import History
+    from toolkit.runs.run_names import named
 
     history = History(home)
-    run_id = questions.named(history, run)
+    run_id = named(history, run)
     if row:
         timeline.show_row(history, run_id, row)
     else:
@@ -68,7 +69,7 @@ def sql(
     history = History(home)
     run_id = None
     if run:
-        from toolkit.cli.questions import named
+        from toolkit.runs.run_names import named
 
         run_id = named(history, run)
     table = history.sql(query, run_id=run_id)

@@ -54,9 +54,9 @@ def plan(
 
 
 def _of_run(run: str, home: Path, *, as_json: bool) -> None:
-    from toolkit.cli.questions import named
     from toolkit.forecasts.planning import facts_of, planned, settings_of
     from toolkit.ledger.reading.history import History
+    from toolkit.runs.run_names import named
 
     history = History(home)
     run_id = named(history, run)

@@ -57,9 +57,9 @@ def _show_fleet(path: Path, home: Path, *, note: bool) -> None:
 
 
 def _note(entries: Iterable[tuple[str, str, Price]], home: Path) -> None:
-    from toolkit.cli.questions import check_record
     from toolkit.ledger import Journal, price_entry
     from toolkit.records import now
+    from toolkit.runs.run_names import check_record
 
     check_record(home)
     with Journal.open(home) as journal:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from toolkit.errors import RunError
 from toolkit.ledger.reading.history import History
 from toolkit.ledger.reading.table import Table
-from toolkit.ledger.views.questions import CALLS, FAILED, ROWS_BY_STATUS, RUN_NAMES, STATUS
+from toolkit.ledger.views.questions import CALLS, FAILED, ROWS_BY_STATUS, STATUS
 from toolkit.ledger.views.questions import RUNS as RUNS
-from toolkit.runs.run_names import chosen
 
 SHOWN_FAILURES = 3
 
@@ -48,18 +45,6 @@ def outcome_of(history: History, run_id: str) -> Outcome:
         unpriced=unpriced,
         failures=tuple(failures),
     )
-
-
-def named(history: History, wanted: str) -> str:
-    """The whole name of a run that may be cut short. Raises RunError where there is none, or no record at all."""
-    check_record(history.home)
-    return chosen(wanted, history.sql(RUN_NAMES).column("id"), home=history.home)
-
-
-def check_record(home: Path) -> None:
-    """Raise RunError where there is no record at all."""
-    if not (home / "journal.db").exists() and not (home / "history.duckdb").exists():
-        raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")
 
 
 def records(table: Table) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from toolkit.errors import RunError
+from toolkit.ledger.homes import has_record
 from toolkit.records import Json, canonical
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ LABELS = (
 def spellings(history: History, column: str, values: Sequence[str]) -> tuple[str, ...]:
     """All ways in which the runs on record may have written these values of a column, the values themselves first."""
     found = dict.fromkeys(values)
-    if not (history.home / "journal.db").exists() and not (history.home / "history.duckdb").exists():
+    if not has_record(history.home):
         return tuple(found)
     labels = history.sql(LABELS).rows
     if any(label != "none" or content == "hashes" for label, content in labels):

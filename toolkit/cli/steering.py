@@ -42,7 +42,7 @@ def lifted(run: str, home: Home) -> bool:
 
 
 def _named(run: str, home: Home) -> str:
-    from toolkit.cli.questions import named
     from toolkit.ledger.reading.history import History
+    from toolkit.runs.run_names import named
 
     return named(History(home), run)

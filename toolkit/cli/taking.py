@@ -70,10 +70,10 @@ def export(
 
     Exit code 0; 2 where nothing could be written.
     """
-    from toolkit.cli.questions import named
     from toolkit.errors import SetupError
     from toolkit.ledger.reading import copying
     from toolkit.ledger.reading.history import History
+    from toolkit.runs.run_names import named
 
     if query and tables:
         raise SetupError("give --tables or --query, not both")

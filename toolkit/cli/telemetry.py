@@ -14,6 +14,7 @@ import typer
 from toolkit.cli.ending import FAILED, complain
 from toolkit.cli.options import DEFAULT_HOME, Home
 from toolkit.errors import RunError, SetupError
+from toolkit.ledger.homes import has_record
 
 if TYPE_CHECKING:
     from toolkit.telemetry import Told
@@ -63,7 +64,7 @@ def telemetry(
         raise SetupError("--follow sends what ends from now on; it goes with neither --run nor --dry-run")
     if run and since:
         raise SetupError("give --run or --since, not both")
-    if not (home / "journal.db").exists() and not (home / "history.duckdb").exists() and not follow:
+    if not has_record(home) and not follow:
         raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")
     history, moment = History(home), _moment(since) if since else None
     if follow:

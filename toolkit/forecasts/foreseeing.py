@@ -27,6 +27,7 @@ from toolkit.graph.rowstate import RowState
 from toolkit.graph.steps import About, Step
 from toolkit.graph.workflow import Workflow
 from toolkit.ledger import History, Journal
+from toolkit.ledger.homes import has_journal
 from toolkit.ledger.views import expectations
 from toolkit.policies import Facts, Park, Try, decide
 from toolkit.prompts.outputs import Output
@@ -47,7 +48,7 @@ def foreseen(workflow: Workflow, rows: Any, fleet: Fleet, settings: Settings) ->
     """The forecast of a run with these settings. Raises a SetupError where it could not run."""
     workflow.check(fleet)
     home = settings.home
-    has_record = (home / "journal.db").exists()
+    has_record = has_journal(home)
     discretion = Discretion.of(settings)
     redactor = discretion.redactor(fleet, key=discretion.key(home) if has_record else secrets.token_bytes(32))
     table = redacted(open_rows(rows).head(settings.limit, settings.skip), redactor)

@@ -10,6 +10,7 @@ from pathlib import Path
 from toolkit.errors import LedgerError
 from toolkit.ledger.history import file as history_file
 from toolkit.ledger.history import migrations, schema
+from toolkit.ledger.homes import JOURNAL, has_record
 from toolkit.ledger.merging import segments
 from toolkit.ledger.writing import file as journal_file
 from toolkit.ledger.writing.statements import PENDING
@@ -43,16 +44,16 @@ class Facts:
 def facts(home: Path | str = ".toolkit") -> Facts:
     """The facts of that home, its journal being the home's own `journal.db`."""
     folder = Path(home)
-    journal, history = folder / "journal.db", folder / history_file.NAME
+    journal, history = folder / JOURNAL, folder / history_file.NAME
     problems: list[str] = []
-    if not journal.exists() and not history.exists():
+    if not has_record(folder):
         problems.append(f"there is neither journal nor history in {folder}: nothing has run here yet")
     version, entries, contents = _journal(journal, problems)
     aside = _aside(folder, problems)
     return Facts(
         home=folder,
         journal_path=journal,
-        journal_bytes=_size(journal) + _size(folder / "journal.db-wal"),
+        journal_bytes=_size(journal) + _size(folder / f"{JOURNAL}-wal"),
         journal_version=version,
         pending_entries=entries,
         pending_contents=contents,

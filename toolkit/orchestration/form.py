@@ -20,6 +20,7 @@ from toolkit.errors import RunError
 from toolkit.fleet import Fleet
 from toolkit.graph.workflow import Workflow
 from toolkit.ledger import Journal
+from toolkit.ledger.homes import has_journal
 from toolkit.ledger.recording import Content
 from toolkit.money.budgets import budgets_of
 from toolkit.records import Run
@@ -191,7 +192,7 @@ def _part(form: Form, known: Run | None) -> tuple[int | None, int]:
 
 def begun_by(flow_run_id: str | None, *, home: Path | str) -> Run | None:
     """The run that this flow run began when it was started before, if it was."""
-    if flow_run_id is None or not (Path(home) / "journal.db").exists():
+    if flow_run_id is None or not has_journal(home):
         return None
     with Journal.open(home) as journal:
         return next((run for run in journal.runs() if run.flow_run_id == flow_run_id), None)

@@ -16,6 +16,7 @@ from toolkit.evaluation.gate import Gated, Judged
 from toolkit.evaluation.suites import Suite
 from toolkit.ledger import History, Journal
 from toolkit.ledger.entries import event_entry
+from toolkit.ledger.homes import has_journal
 from toolkit.ledger.views import following
 from toolkit.orchestration.passing_on import Happened, emit
 from toolkit.orchestration.picturing import drawn
@@ -40,7 +41,7 @@ def baseline_of(suite: str, wanted: str, *, home: Path | str) -> Against:
         return Against(None, "held against the suite's targets alone, as was asked")
     if wanted:
         return Against(wanted, f"held against {wanted}, as was asked")
-    if (Path(home) / "journal.db").exists():
+    if has_journal(home):
         for run_id, at in History(home).sql(following.PASSED, {"suite": suite}):
             return Against(run_id, f"held against {run_id}, the last that passed, on {at:%Y-%m-%d %H:%M}")
     return Against(

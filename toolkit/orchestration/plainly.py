@@ -9,7 +9,6 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
-from pathlib import Path
 from typing import Any, ParamSpec
 
 from prefect import get_run_logger
@@ -18,6 +17,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from toolkit.errors import BudgetReached, Stopped, ToolkitError
+from toolkit.ledger.homes import has_journal
 from toolkit.orchestration.reporting import artifact_key, now_and_here
 
 P = ParamSpec("P")
@@ -64,7 +64,7 @@ def _is_unforeseen(record: logging.LogRecord) -> bool:
 
 def nothing_yet(home: str) -> State[Any] | None:
     """The state of a flow run that finds nothing on record in its home, which is no fault; else None."""
-    if (Path(home) / "journal.db").exists():
+    if has_journal(home):
         return None
     told = f"nothing is on record in {home} yet: run a batch with this home first"
     get_run_logger().info("%s", told)

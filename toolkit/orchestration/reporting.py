@@ -19,6 +19,7 @@ from prefect.artifacts import (
 )
 
 from toolkit.ledger import History, Table
+from toolkit.ledger.homes import HISTORY
 from toolkit.ledger.views import questions
 from toolkit.orchestration import picturing
 from toolkit.runs.progress import duration, line
@@ -134,7 +135,7 @@ def costs(summary: Summary) -> list[dict[str, Any]]:
 
 def markdown(summary: Summary, *, with_picture: bool = True) -> str:
     """The summary as a page."""
-    history = (summary.home / "history.duckdb").resolve()
+    history = (summary.home / HISTORY).resolve()
     counts = [summary.answered, summary.parked, summary.failed, summary.set_aside]
     rows = " | ".join(f"{count:,}" for count in counts)
     picture = picturing.worth(summary.history, summary.run_id) if with_picture else ""

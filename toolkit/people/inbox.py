@@ -23,6 +23,7 @@ from toolkit.asking.parking import is_due, lapsed
 from toolkit.asking.settings import DEFAULT_HOME, Settings
 from toolkit.errors import InboxError, InvalidOutput, RunError
 from toolkit.ledger import History, Journal, Review
+from toolkit.ledger.homes import has_journal
 from toolkit.ledger.reviews import review_id
 from toolkit.ledger.views.people import LABELLED, TRIED
 from toolkit.ledger.writing.reviewing import Ending, ended, reopened
@@ -264,7 +265,7 @@ class Inbox:
         if self._held is not None:
             yield self._held
             return
-        if self._url is None and not (self.home / "journal.db").exists():
+        if self._url is None and not has_journal(self.home):
             raise RunError(f"there is no record in {self.home}; run something first, or name another home")
         with Journal.open(self.home, url=self._url) as journal:
             yield journal

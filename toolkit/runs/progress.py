@@ -10,12 +10,14 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any, Protocol
 
+from toolkit.colours import BLUE, ORANGE, PURPLE, VERMILION
+
 if TYPE_CHECKING:
     from toolkit.runs.running import Progress, Running
 
 EVERY_SECONDS = 0.2
 LOG_EVERY_SECONDS = 10.0
-COLOURS = {"answered": "#0072b2", "parked": "#e69f00", "failed": "#d55e00", "set aside": "#cc79a7"}
+COLOURS = {"answered": BLUE, "parked": ORANGE, "failed": VERMILION, "set aside": PURPLE}
 
 
 def watch(running: Running, *, show: bool | None = None) -> None:

@@ -11,6 +11,7 @@ from toolkit.errors import RunError
 from toolkit.fleet import Fleet
 from toolkit.graph.workflow import Workflow
 from toolkit.ledger import Journal
+from toolkit.ledger.homes import has_journal
 from toolkit.records import Run
 from toolkit.redaction import TOKEN
 from toolkit.routing.parsing import parse_routers
@@ -99,7 +100,7 @@ def resume(run_id: str, *, home: Path | str = DEFAULT_HOME, rows: str | None = N
 
 def find_run(run_id: str, *, home: Path | str = DEFAULT_HOME) -> Run:
     """The run with that id, or the only one whose id starts so; `latest` is the newest."""
-    if not (Path(home) / "journal.db").exists():
+    if not has_journal(home):
         raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")
     with Journal.open(home) as journal:
         runs = journal.runs()

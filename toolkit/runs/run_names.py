@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from toolkit.errors import RunError
+from toolkit.ledger.homes import has_record
+from toolkit.ledger.views.questions import RUN_NAMES
+
+if TYPE_CHECKING:
+    from toolkit.ledger.reading.history import History
 
 LATEST = "latest"
 
@@ -32,3 +38,15 @@ def chosen(wanted: str, names: Sequence[str], *, home: Path | str) -> str:
         raise RunError(f"{wanted!r} fits {len(found)} runs: {', '.join(found[:5])}; give more of the name")
     known = f"the newest are {', '.join(names[:3])}" if names else "there are none yet; start one with toolkit run"
     raise RunError(f"there is no run {wanted!r} in {home}; {known}")
+
+
+def named(history: History, wanted: str) -> str:
+    """The whole name of a run that may be cut short. Raises RunError where there is none, or no record at all."""
+    check_record(history.home)
+    return chosen(wanted, history.sql(RUN_NAMES).column("id"), home=history.home)
+
+
+def check_record(home: Path | str) -> None:
+    """Raise RunError where there is no record at all."""
+    if not has_record(home):
+        raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")

@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import partial
 
 from toolkit.errors import LedgerError
+from toolkit.ledger.homes import has_record
 from toolkit.ledger.reading.history import History
 from toolkit.telemetry import facts
 from toolkit.telemetry.conventions import DEFAULT, conventions
@@ -96,7 +97,7 @@ class _Follower:
 
     def is_there(self) -> bool:
         """Whether there is a record: a follower may be started before the first run."""
-        return any((self.history.home / name).exists() for name in ("journal.db", "history.duckdb"))
+        return has_record(self.history.home)
 
     def hindered(self, error: LedgerError) -> None:
         """Say once what keeps the record from being read; it is looked at again."""

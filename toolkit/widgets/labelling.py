@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from toolkit.asking.settings import DEFAULT_HOME
-from toolkit.cli.ending import sentence
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, sentence
 from toolkit.evaluation.agreement import Agreement
 from toolkit.evaluation.labelling import Labelling, ask
 from toolkit.grading.judges import Pairwise, Pointwise

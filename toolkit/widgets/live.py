@@ -52,8 +52,8 @@ def found_run(run: Running | str, *, home: Path | str | None = None) -> tuple[Hi
         if not hasattr(run, "history"):
             raise RunError(f"give a run or its name, not {type(run).__name__}")
         return run.history, run.id
-    from toolkit.cli.options import DEFAULT_HOME
-    from toolkit.cli.questions import named
+    from toolkit.asking.settings import DEFAULT_HOME
+    from toolkit.runs.run_names import named
 
     history = History(home or os.environ.get("TOOLKIT_HOME") or DEFAULT_HOME)
     return history, named(history, run)

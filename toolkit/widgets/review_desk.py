@@ -11,8 +11,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from toolkit.cli.ending import sentence
-from toolkit.errors import InboxError, ToolkitError
+from toolkit.errors import InboxError, ToolkitError, sentence
 from toolkit.ledger import Review
 from toolkit.people.inbox import BATCH_ROW, Asked, Inbox, top_row, user
 from toolkit.widgets import telling

@@ -14,8 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from toolkit.cli.ending import sentence
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, sentence
 
 STATIC = Path(__file__).parent / "static"
 SHARED = "people"

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.asking.settings import DEFAULT_HOME
-from toolkit.cli.ending import sentence
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, sentence
 from toolkit.people.inbox import Inbox
 from toolkit.widgets import review_telling
 from toolkit.widgets.review_desk import ReviewDesk

@@ -21,6 +21,7 @@ import duckdb
 from toolkit.errors import LedgerError
 from toolkit.ledger.faults import remedy
 from toolkit.ledger.history import file as history_file
+from toolkit.ledger.homes import JOURNAL
 from toolkit.ledger.merging import role, segments
 from toolkit.ledger.reading import tail
 from toolkit.ledger.reading.table import Table
@@ -164,7 +165,7 @@ class History:
             connection: Any = pooled.driver_connection
             pooled.detach()
         else:
-            path, dialect = _database(self._url) or self.home / "journal.db", SQLITE
+            path, dialect = _database(self._url) or self.home / JOURNAL, SQLITE
             if not path.exists():
                 return None, dialect
             try:

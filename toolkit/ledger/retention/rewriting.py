@@ -30,6 +30,7 @@ from toolkit.errors import LedgerError
 from toolkit.ledger.history import file as history_file
 from toolkit.ledger.history.file import CATALOG, quoted
 from toolkit.ledger.history.schema import BOOKKEEPING, BY_NAME
+from toolkit.ledger.homes import JOURNAL, has_record
 from toolkit.ledger.merging import merger as merging
 from toolkit.ledger.merging import role, segments
 from toolkit.ledger.retention.clearing import Clearing, Doomed, compact, compact_postgresql
@@ -87,7 +88,7 @@ def rewrite(
     there is no record.
     """
     path = home / history_file.NAME
-    if not path.exists() and not (home / "journal.db").exists() and url is None:
+    if not has_record(home) and url is None:
         raise LedgerError(f"there is neither journal nor history in {home}: there is nothing to take off the record")
     notes: list[str] = []
     journal = Journal.open(home, url=url, merges=False)
@@ -105,7 +106,7 @@ def rewrite(
     told("compacting the journal", 0, 1)
     try:
         if journal._dialect.name == "sqlite":
-            notes.append(compact(Path(database or home / "journal.db"), thoroughly=thoroughly))
+            notes.append(compact(Path(database or home / JOURNAL), thoroughly=thoroughly))
         elif thoroughly or not removal.is_empty:
             compact_postgresql(connection, thoroughly=thoroughly)
     finally:

@@ -17,6 +17,7 @@ from toolkit.errors import LedgerError
 from toolkit.ledger import decoding
 from toolkit.ledger.conversations import Said, Session
 from toolkit.ledger.entries import Entry
+from toolkit.ledger.homes import HISTORY, JOURNAL
 from toolkit.ledger.merging.merger import Merger
 from toolkit.ledger.reviews import Review
 from toolkit.ledger.writing import statements
@@ -38,14 +39,14 @@ class Journal:
         self.home = home
         self.max_pending = max_pending
         self._merges = merges
-        self._engine, self._dialect = open_engine(home / "journal.db", url=url, synchronous=synchronous, known=known)
+        self._engine, self._dialect = open_engine(home / JOURNAL, url=url, synchronous=synchronous, known=known)
         self._local = threading.local()
         self._connections: list[Any] = []
         self._closing = threading.Lock()
         self._closed = False
         self._writer = Writer(self._connect, self._dialect)
         if url is None:
-            self._writer.repeat(_still_there(home / "journal.db"), seconds=LOOKED_AFTER_SECONDS)
+            self._writer.repeat(_still_there(home / JOURNAL), seconds=LOOKED_AFTER_SECONDS)
         self._merger = Merger(home, connect=self._connect, dialect=self._dialect, prune=self._writer.prune)
         if merges:
             self._merger.start()
@@ -320,7 +321,7 @@ def _known(home: Path) -> Mapping[str, int] | None:
 
     Raises LedgerError now, and not at the first merge, where the history is newer than we are or no history.
     """
-    if not (home / "history.duckdb").exists() and not (home / "segments").exists():
+    if not (home / HISTORY).exists() and not (home / "segments").exists():
         return {}
     from toolkit.ledger.history import file as history_file
     from toolkit.ledger.merging import segments  # takes 0.2 s, so not where it is not needed
