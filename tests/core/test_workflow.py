@@ -242,6 +242,7 @@ def test_the_picture_is_valid_xml_with_a_box_for_each_column_and_step(workflow: 
     boxes = root.findall(".//{http://www.w3.org/2000/svg}rect")
     assert len(boxes) == len(workflow.steps) + len(workflow.columns)
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
+    assert "max-width:100%" in root.attrib["style"], "a narrower page shows all of it"
     for box in boxes:
         assert 0 <= float(box.attrib["x"]) <= width - float(box.attrib["width"])
         assert 0 <= float(box.attrib["y"]) <= height - float(box.attrib["height"])

@@ -12,14 +12,21 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from toolkit.colours import GREEN, ORANGE, PURPLE, SKY, VERMILION
+
 if TYPE_CHECKING:
     from toolkit.graph.steps import Step
     from toolkit.graph.workflow import Workflow
 
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 150, 40, 56, 18, 14
 FIGURED_WIDTH, FIGURED_HEIGHT, FIGURED_GAP = 178, 109, 40
-FILL = {"column": "#8883", "tool": "#56b4e955", "asks": "#e69f0055", "reduces": "#cc79a755", "workflow": "#009e7355"}
-FAULT = "#d55e00"
+_LIGHT = "55"
+FILL = {
+    "column": "#8883", "tool": SKY + _LIGHT, "asks": ORANGE + _LIGHT, "reduces": PURPLE + _LIGHT,
+    "workflow": GREEN + _LIGHT,
+}  # fmt: skip
+FAULT = VERMILION
+SHRINKS = ' style="max-width:100%;height:auto"'
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ def svg(workflow: Workflow) -> str:
 
 
 def drawn(graph: Graph, figures: Mapping[str, Figures] | None = None) -> str:
-    """A graph as SVG; with figures, by step, its boxes are larger."""
+    """A graph as SVG; with figures, by step, its boxes are larger. Without, it shrinks to its page."""
     size = (BOX_WIDTH, BOX_HEIGHT) if figures is None else (FIGURED_WIDTH, FIGURED_HEIGHT)
     gap = GAP_X if figures is None else FIGURED_GAP
     place, width, height = _placed(graph, size, gap)
@@ -115,7 +122,7 @@ def drawn(graph: Graph, figures: Mapping[str, Figures] | None = None) -> str:
     tip = "tip" if figures is None else "figured-tip"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        'font-family="system-ui, sans-serif" font-size="12">',
+        f'font-family="system-ui, sans-serif" font-size="12"{SHRINKS if figures is None else ""}>',
         f'<defs><marker id="{tip}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0,0 L8,4 L0,8 z" fill="#888"/></marker></defs>',
     ]

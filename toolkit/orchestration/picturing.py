@@ -9,7 +9,7 @@ import base64
 import io
 from typing import Any
 
-from toolkit.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from toolkit.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 from toolkit.errors import ToolkitError
 from toolkit.ledger import History
 from toolkit.ledger.views import following

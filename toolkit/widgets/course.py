@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from toolkit.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from toolkit.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from toolkit.ledger.reading.showing import Record, SeenRow
 
-SKY = "#56b4e9"
 FOLDED_SECONDS = 1.0
 FOLDED_SHARE = 0.35
 """Nothing happening is folded where it takes longer than both this and this share of all that happens."""

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 
 import orjson
 
-from toolkit.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from toolkit.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from toolkit.graph.drawing import Figures, Graph, Node, drawn
 from toolkit.ledger.reading.showing import Record, SeenRun
-from toolkit.widgets.course import SKY, short_step
+from toolkit.widgets.course import short_step
 from toolkit.widgets.markup import details, faint
 from toolkit.widgets.telling import duration_of
 

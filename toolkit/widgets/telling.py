@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC
 from html import escape
 
-from toolkit.charts import BLUE, GREY, ORANGE, PURPLE, VERMILION
+from toolkit.colours import BLUE, GREY, ORANGE, PURPLE, VERMILION
 from toolkit.money import budgets
 from toolkit.money.budgets import amount
 from toolkit.runs.progress import duration

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from math import ceil, floor, log10
 
-from toolkit.charts import GREY
+from toolkit.colours import GREY
 from toolkit.runs.progress import duration
 from toolkit.widgets.course import FAILED, KINDS, Course, Kind, Stretch
 
