@@ -1,4 +1,5 @@
-"""The same from a file: a history of n decisions by an exploring router, in two runs over the same rows, each graded.
+"""The same from a file: a history of n decisions by an exploring router with scores of its own for each, in two runs
+over the same rows, each graded.
 
 Straight into a file with our schema, by DuckDB itself, as `evals.record.generate` does.
 """
@@ -80,9 +81,9 @@ STATEMENTS = (
         if(model = 'small', 1 - {rate} / 2, {rate} / 2) as probability, 'exploring' as reason,
         'Explore(Ladder("small", "large"), rate={rate})' as router, 'exact' as probabilities,
         {rate} as exploration_rate, n as seed, ['small', 'large'] as candidate_order,
-        '[{{"model":"small","probability":' || (1 - {rate} / 2) || ',"expected_cost_usd":0.001,"verdicts":[]}},'
-            || '{{"model":"large","probability":' || ({rate} / 2) || ',"expected_cost_usd":0.01,"verdicts":[]}}]'
-            as candidates
+        '[{{"model":"small","score":' || round(b, 4) || ',"probability":' || (1 - {rate} / 2)
+            || ',"expected_cost_usd":0.001,"verdicts":[]}},{{"model":"large","score":' || round(c, 4)
+            || ',"probability":' || ({rate} / 2) || ',"expected_cost_usd":0.01,"verdicts":[]}}]' as candidates
     from memory.made m join memory.requests r on r.number = m.request order by n""",
     """
     insert into answers by name

@@ -12,7 +12,7 @@ import toolkit as tk
 from evals.record.generate import generate
 from evals.record.telling import Figure, figures_table, footer, where, write
 from toolkit.ledger import History
-from toolkit.ledger.history.file import NAME
+from toolkit.ledger.homes import HISTORY
 from toolkit.widgets.run import RunView
 
 ROWS, FEW = 100_000, 1_000
@@ -61,7 +61,7 @@ def _shown(rows: int) -> tuple[dict[str, float], int, int]:
     """Seconds of each, the bytes of all that is sent, and how many rows there are."""
     with tempfile.TemporaryDirectory(prefix="toolkit-showing-") as folder:
         attempts = int(rows * ATTEMPTS_OF_ROW)
-        generate(Path(folder) / NAME, attempts=attempts, of_run=attempts)
+        generate(Path(folder) / HISTORY, attempts=attempts, of_run=attempts)
         view = tk.show(RUN, home=folder)
         assert isinstance(view, RunView)
         known = view.page.total

@@ -19,7 +19,7 @@ import duckdb
 from evals.record.generate import ATTEMPTS, generate
 from evals.record.telling import Figure, figures_table, footer, where, write
 from toolkit.ledger import History
-from toolkit.ledger.history.file import NAME
+from toolkit.ledger.homes import HISTORY
 
 REPEATS = 5
 COSTS = """
@@ -46,10 +46,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="toolkit-size-") as folder:
         home = given.home or Path(folder)
         if given.home is None:
-            generate(home / NAME, attempts=100_000 if given.quick else given.attempts)
-        size = (home / NAME).stat().st_size
+            generate(home / HISTORY, attempts=100_000 if given.quick else given.attempts)
+        size = (home / HISTORY).stat().st_size
         counts = dict(History(home).sql(COUNTS).rows)
-        figures = [*_on_a_connection(home / NAME), *_through_the_reader(home), *_on_the_command_line(home)]
+        figures = [*_on_a_connection(home / HISTORY), *_through_the_reader(home), *_on_the_command_line(home)]
     text = "\n\n".join(
         [
             "# Questions over a large history",

@@ -49,10 +49,11 @@ class Laboratory:
         return path
 
     def open(self, visit: Visit, name: str) -> Notebook:
-        """That notebook on the page, alone, with its kernel ready."""
+        """That notebook on the page, alone, with its kernel ready, in the light theme whoever left which before."""
         visit.page.goto(f"{self.url}/lab/tree/{name}.ipynb?token={self.token}&reset")
         opened = Notebook(visit)
         opened.settle()
+        opened.theme("light")
         return opened
 
     def end_kernels(self) -> None:

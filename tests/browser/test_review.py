@@ -20,7 +20,7 @@ sure = replace(triage, policy=tk.Retry(2) | tk.Escalate(below=0.6))
 desk = tk.Workflow("desk", [sure])
 run = desk.run(f"select * from '{REQUESTS}' where split = 'test' limit 40", tk.Fleet.load(FLEET), home=home)
 """
-REVIEW = 'tk.review(run, by="Priya")'
+REVIEW = 'tk.review(run, by="analyst")'
 LABEL = """
 import os
 from toolkit.evaluation.judging import judge_run
@@ -104,7 +104,7 @@ def test_a_person_answers_by_keys_and_the_rows_go_on(lab: Laboratory, visit: Vis
     keys.press("4")
     expect(page.locator(".tk-card .tk-chosen").first).to_have_text("4")
     keys.press("Enter")
-    expect(page.locator(".tk-said")).to_contain_text(f"row {first} is answered by Priya")
+    expect(page.locator(".tk-said")).to_contain_text(f"row {first} is answered by analyst")
     expect(page.locator(".tk-progress")).to_contain_text(f"answered 1 of {waiting}")
     expect(page.locator(".tk-item")).to_have_count(waiting - 1)
     assert visit.page.locator(".jp-CodeCell").count() == cells, "JupyterLab took a key"
@@ -145,11 +145,11 @@ def refund(ticket):
 
 rows = [{"id": f"t{n}", "ticket": f"Parcel {n} was <b>broken</b>."} for n in range(3)]
 run = tk.Workflow("refunds", [refund]).run(rows, tk.Fleet({"clerk": person}), home=tempfile.mkdtemp())
-tk.review(run, by="Priya")
+tk.review(run, by="analyst")
 """
     other = """
 box = tk.Inbox(run.settings.home)
-box.answer(box.open()[0], {"amount": 1, "why": "as Tom says", "lines": []}, by="Tom")
+box.answer(box.open()[0], {"amount": 1, "why": "as a colleague says", "lines": []}, by="colleague")
 """
     lab.write("forms", [cells, "1"])
     notebook = lab.open(visit, "forms")
@@ -173,7 +173,7 @@ box.answer(box.open()[0], {"amount": 1, "why": "as Tom says", "lines": []}, by="
         ".sessionContext.session.kernel.requestExecute({code}).done",
         other,
     )
-    expect(page.locator(".tk-ended")).to_contain_text("answered by Tom", timeout=30_000)
+    expect(page.locator(".tk-ended")).to_contain_text("answered by colleague", timeout=30_000)
     focus(page)
     visit.page.keyboard.press("j")
     expect(page.locator(".tk-form")).to_be_visible()

@@ -78,8 +78,8 @@ def test_a_question_is_shown_with_its_row_and_what_models_said(court: Desk) -> N
 @pytest.mark.slow
 def test_an_answer_goes_on_with_its_row_alone(court: Desk) -> None:
     first, _ = ids(court)
-    told = inbox(court, "answer", first[:8], "--value", "so it is", "--by", "Priya", "--note", "seen", "--resume")
-    assert [question["answered_by"] for question in told["answered"]] == ["Priya"]
+    told = inbox(court, "answer", first[:8], "--value", "so it is", "--by", "analyst", "--note", "seen", "--resume")
+    assert [question["answered_by"] for question in told["answered"]] == ["analyst"]
     assert told["resumed"][0]["rows"] == {"answered": 0, "parked": 1, "failed": 0, "set_aside": 0}
     waiting = inbox(court, "list")["questions"]
     assert {(question["row_id"], question["step"]) for question in waiting} == {
@@ -95,14 +95,14 @@ def test_an_answer_goes_on_with_its_row_alone(court: Desk) -> None:
 @pytest.mark.slow
 def test_an_answer_that_does_not_fit_or_comes_too_late_is_one_sentence(court: Desk) -> None:
     first, second = ids(court)
-    inbox(court, "answer", first, "--value", "so it is", "--by", "Priya", "--resume")
+    inbox(court, "answer", first, "--value", "so it is", "--by", "analyst", "--resume")
     (final,) = [question["id"] for question in inbox(court, "list")["questions"] if question["row_id"] == "1"]
     refused = court.toolkit("inbox", "answer", final, "--value", "perhaps")
     assert refused.code == 2
     assert "no answer to question" in refused.sentence
     late = court.toolkit("inbox", "answer", first, "--value", "no")
     assert late.code == 2
-    assert "was answered by Priya at" in late.sentence
+    assert "was answered by analyst at" in late.sentence
     assert "say which question" in court.toolkit("inbox", "answer").sentence
     assert second in ids(court)
 
@@ -115,10 +115,10 @@ def test_an_answer_is_read_from_the_input(court: Desk) -> None:
 
 def test_of_several_questions_each_is_answered_that_can_be(court: Desk) -> None:
     first, second = ids(court)
-    assert court.toolkit("inbox", "answer", first, "--value", "so it is", "--by", "Priya").code == 0
+    assert court.toolkit("inbox", "answer", first, "--value", "so it is", "--by", "analyst").code == 0
     ended = court.toolkit("inbox", "answer", first, second, "--value", "so it is", "--json")
     assert ended.code == 1, "one of them had been answered before"
-    assert "was answered by Priya at" in ended.sentence
+    assert "was answered by analyst at" in ended.sentence
     assert [question["id"] for question in json.loads(ended.out)["answered"]] == [second]
 
 
@@ -132,7 +132,7 @@ def test_a_question_of_another_run_or_for_somebody_else_is_not_answered(court: D
 
 @pytest.mark.slow
 def test_one_after_the_other_skips_and_stops_as_told(court: Desk) -> None:
-    ended = typed(court, "answer", "--interactive", "--by", "Priya", text="\nso it is\n")
+    ended = typed(court, "answer", "--interactive", "--by", "analyst", text="\nso it is\n")
     assert ended.code == 0, ended.err
     assert "1 of 2: question" in ended.out and "2 of 2: question" in ended.out
     assert [question["row_id"] for question in inbox(court, "list")["questions"]] == ["1"]

@@ -131,7 +131,7 @@ def test_an_answer_resumes_its_row_and_nothing_is_asked_again(tmp_path: Path) ->
     asked = model.calls
     inbox = tk.Inbox(tmp_path)
     review = next(review for review in inbox.open() if review.place.row_id == "b")
-    ended = inbox.answer(review.id, REFUND, by="Priya", note="as the terms say")
+    ended = inbox.answer(review.id, REFUND, by="analyst", note="as the terms say")
     assert (ended.run_id, ended.row_ids) == (run.id, frozenset({"b"}))
     again = run_over(desk, ROWS, fleet_with(model), tmp_path, run_id=run.id, only=ended.row_ids)
     assert model.calls - asked == 1, "the reply to the answered row, and nothing else"
@@ -141,17 +141,17 @@ def test_an_answer_resumes_its_row_and_nothing_is_asked_again(tmp_path: Path) ->
     (answer,) = again.sql("""
         select value ->> 'intent', model, reason, attempts, cost_usd from answers
         where row_id = 'b' and step = 'desk/triage' and status = 'answered'""")
-    assert answer == ("refund", "reviewer", "answered by Priya: as the terms say", 1, 0.01)
+    assert answer == ("refund", "reviewer", "answered by analyst: as the terms say", 1, 0.01)
 
 
 def test_whoever_answers_is_on_record_with_the_question(tmp_path: Path) -> None:
     run, _ = parked(tmp_path, ROWS[1:2])
     inbox = tk.Inbox(tmp_path)
-    inbox.answer(inbox.open()[0].id, REFUND, by="Priya")
+    inbox.answer(inbox.open()[0].id, REFUND, by="analyst")
     ((status, by, value, waited),) = run.sql(
         "select status, answered_by, value ->> 'intent', answered_at >= asked_at from reviews"
     )
-    assert (status, by, value, waited) == ("answered", "Priya", "refund", True)
+    assert (status, by, value, waited) == ("answered", "analyst", "refund", True)
     assert inbox.open() == []
 
 
@@ -169,9 +169,9 @@ def test_the_second_of_two_people_is_told_who_answered_and_when(tmp_path: Path) 
     parked(tmp_path, ROWS[1:2])
     inbox = tk.Inbox(tmp_path)
     (review,) = inbox.open()
-    inbox.answer(review.id, REFUND, by="Priya")
-    with pytest.raises(InboxError, match=rf"answered by Priya at {datetime.now(UTC):%Y-%m-%d} .* that answer stays"):
-        inbox.answer(review.id, {**REFUND, "urgent": False}, by="Tom")
+    inbox.answer(review.id, REFUND, by="analyst")
+    with pytest.raises(InboxError, match=rf"answered by analyst at {datetime.now(UTC):%Y-%m-%d} .* that answer stays"):
+        inbox.answer(review.id, {**REFUND, "urgent": False}, by="colleague")
     assert tk.History(tmp_path).sql("select distinct value ->> 'urgent' from reviews").rows == (("true",),)
 
 
@@ -279,10 +279,10 @@ def test_answers_become_labels_of_the_attempts_before_them(tmp_path: Path) -> No
     inbox = tk.Inbox(tmp_path)
     for review in inbox.open():
         right = review.place.row_id == "c"
-        inbox.answer(review.id, {"intent": "other", "urgent": False} if right else REFUND, by="Priya")
+        inbox.answer(review.id, {"intent": "other", "urgent": False} if right else REFUND, by="analyst")
     found = run.sql("""
         select row_id, model, kind, value, label, reason, graded_by from grades
-        where attempt_id is not null and graded_by = 'Priya' order by row_id""").rows
+        where attempt_id is not null and graded_by = 'analyst' order by row_id""").rows
     assert [(row, model, kind, value) for row, model, kind, value, *_ in found] == [
         ("b", "small", "label", 0.0),
         ("c", "small", "label", 1.0),
@@ -323,10 +323,10 @@ def test_a_person_may_grade_what_models_said_and_that_counts_instead(tmp_path: P
     for review in inbox.open():
         (tried,) = inbox.show(review).tried
         mark = 4 if review.place.row_id == "b" else False
-        inbox.answer(review, REFUND, by="Priya", note="nearly", marks={tried.id: mark})
+        inbox.answer(review, REFUND, by="analyst", note="nearly", marks={tried.id: mark})
     found = run.sql("""
         select row_id, kind, value, label, reason from grades
-        where attempt_id is not null and graded_by = 'Priya' order by row_id""").rows
+        where attempt_id is not null and graded_by = 'analyst' order by row_id""").rows
     assert found == (("b", "score", 0.75, "4", "nearly"), ("c", "assertion", 0.0, "failed", "nearly"))
 
 
@@ -335,16 +335,16 @@ def test_an_answer_that_is_a_label_stays_and_one_that_is_none_can_be_taken_back(
     parked(tmp_path)
     inbox = tk.Inbox(tmp_path)
     one, other = inbox.open()
-    inbox.answer(one, REFUND, by="Priya")
+    inbox.answer(one, REFUND, by="analyst")
     with pytest.raises(InboxError, match="is a label on record, and stays"):
-        inbox.take_back(one, by="Priya")
-    inbox.answer(other, REFUND, by="Priya", is_label=False)
-    with pytest.raises(InboxError, match="was answered by Priya, who alone can take that back"):
-        inbox.take_back(other, by="Tom")
-    assert inbox.take_back(other, by="Priya") == (other,)
+        inbox.take_back(one, by="analyst")
+    inbox.answer(other, REFUND, by="analyst", is_label=False)
+    with pytest.raises(InboxError, match="was answered by analyst, who alone can take that back"):
+        inbox.take_back(other, by="colleague")
+    assert inbox.take_back(other, by="analyst") == (other,)
     assert inbox.open() == [other]
-    inbox.answer(other, {"intent": "other", "urgent": True}, by="Tom")
-    assert inbox.find(other).answered_by == "Tom"
+    inbox.answer(other, {"intent": "other", "urgent": True}, by="colleague")
+    assert inbox.find(other).answered_by == "colleague"
 
 
 @pytest.mark.slow
@@ -379,8 +379,8 @@ def test_a_question_is_taken_as_it_is_on_record_now(tmp_path: Path) -> None:
     parked(tmp_path, ROWS[1:2])
     inbox = tk.Inbox(tmp_path)
     (review,) = inbox.open()
-    inbox.answer(review, REFUND, by="Priya")
-    assert (inbox.find(review).status, inbox.show(review).review.answered_by) == ("answered", "Priya")
+    inbox.answer(review, REFUND, by="analyst")
+    assert (inbox.find(review).status, inbox.show(review).review.answered_by) == ("answered", "analyst")
     gone = replace(review, key="another")
     with pytest.raises(InboxError, match="is not on record any more"):
         inbox.show(gone)

@@ -15,9 +15,9 @@ import pytest
 
 from tests.evaluation.samples import ran
 from toolkit import charts
+from toolkit.charts.marks import colours_of, labels_of, shapes_of
 from toolkit.charts.pictures import smaller
 from toolkit.charts.theme import INK, LIVE, in_words, of_the_page, shown
-from toolkit.colours import colours_of, labels_of, shapes_of
 from toolkit.evaluation.agreement import agreement
 from toolkit.evaluation.comparison import compared
 from toolkit.evaluation.drift import Drift

@@ -200,7 +200,7 @@ def test_a_grade_that_one_run_lacks_leaves_the_row_out_and_that_is_noted(tmp_pat
     grade_run(tmp_path, partly.id, {"label": [_AllBut(repr(EXACT), "question 7")]})
     found = tk.compare([graded, partly], step="label")
     assert told(found, partly.id).n == 59
-    assert "1 rows have a grade in some of the runs alone, and are left out" in found.scored.notes
+    assert "1 rows have a grade in some of the runs alone, and are left out where it is missing" in found.scored.notes
 
 
 def test_no_grades_at_all_are_refused(tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ def test_rows_of_which_all_is_known_already_say_what_was_reused(tmp_path: Path) 
     view = view_of([ran(tmp_path), ran(tmp_path)][-1])
     answered = next(each for each in view.page.rows if each["row_id"] == "retried")
     assert (answered["calls"], answered["reused"] > 0) == (0, True)
-    assert f"0 + {answered['reused']} reused" in view.html and f"0 + {answered['reused']} reused calls" in str(view)
+    assert f"0 · {answered['reused']} reused" in view.html
+    assert f"0 calls  {answered['reused']} answers reused" in str(view)
 
 
 def test_rows_are_sorted_by_errors_time_and_cost(run: Running) -> None:

@@ -92,12 +92,12 @@ def statuses(home: Path) -> dict[str, str]:
 def test_a_flow_suspends_for_each_answer_and_goes_on_with_the_row(server: str, tmp_path: Path, parked: str) -> None:
     thread, told = in_thread(ask, home=str(tmp_path), run_id=parked, look_seconds=1)
     for answer in ("yes", "perhaps", "no"):
-        resume_flow_run(paused(server), run_input={"answer": answer, "by": "Priya"})
+        resume_flow_run(paused(server), run_input={"answer": answer, "by": "analyst"})
     thread.join(60)
     assert told["result"] == {"answered": 2, "parked": 0, "failed": 0}
     assert statuses(tmp_path) == {"1": "answered", "2": "answered"}
     answers = tk.History(tmp_path).sql("select answered_by, value ->> '$' from reviews order by row_id").rows
-    assert answers == (("Priya", "yes"), ("Priya", "no"))
+    assert answers == (("analyst", "yes"), ("analyst", "no"))
 
 
 def woken(home: Path) -> list[str]:
@@ -108,7 +108,7 @@ def woken(home: Path) -> list[str]:
 def test_a_later_flow_run_wakes_what_was_answered_since(server: str, tmp_path: Path, parked: str) -> None:
     assert woken(tmp_path) == []
     box = tk.Inbox(tmp_path)
-    box.answer(box.open()[0].id, "yes", by="Priya")
+    box.answer(box.open()[0].id, "yes", by="analyst")
     assert woken(tmp_path) == [parked]
     assert sorted(statuses(tmp_path).values()) == ["answered", "parked"]
     assert woken(tmp_path) == []
@@ -126,7 +126,7 @@ def test_a_deployed_flow_leaves_its_process_and_is_started_again_with_the_answer
         flow_run = client.create_flow_run_from_deployment(deployment_id, parameters=parameters)
         executed(server, flow_run.id)
         assert client.read_flow_run(flow_run.id).state_name == "Suspended"
-        resume_flow_run(flow_run.id, run_input={"answer": "yes", "by": "Priya"})
+        resume_flow_run(flow_run.id, run_input={"answer": "yes", "by": "analyst"})
         executed(server, flow_run.id)
         assert client.read_flow_run(flow_run.id).state_name == "Completed"
     answers = tk.History(tmp_path).sql("select row_id, value ->> '$' from reviews order by row_id").rows

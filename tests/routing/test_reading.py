@@ -83,9 +83,17 @@ def test_a_lookup_says_where_each_number_stands(known: list[int], others: list[i
     assert found.tolist() == [places.get(int(number), -1) for number in asked]
 
 
-def test_a_lookup_of_the_same_number_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="twice"):
-        Lookup.of(np.array([7, 7], np.uint64))
+def test_words_that_have_one_number_are_one_word() -> None:
+    one = "".join("ab"[n.bit_count() % 2] for n in range(1024))  # after Thue and Morse, whom no base tells apart
+    other = one.translate(str.maketrans("ab", "ba"))
+    words = Vocabulary.of([f"{one} {other}"] * 2)
+    assert (words.read([one])[0] != words.read([other])[0]).nnz == 0 and words.read([one])[0].nnz == 1
+
+
+def test_words_of_another_version_are_refused() -> None:
+    words = Vocabulary.of(TEXTS)
+    with pytest.raises(ValueError, match="fit it again"):
+        replace(words, words=("another", *words.words))
 
 
 @given(st.lists(st.text(max_size=60), min_size=2, max_size=5))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.charts.frontiers import cost_scale, marked, powers
+from toolkit.charts.marks import labels_of
 from toolkit.charts.theme import INK, NAME_PIXELS, ROW_HEIGHT, WIDTH, altair_, finished, frame, sentence
-from toolkit.colours import GREY, labels_of
+from toolkit.colours import GREY
 from toolkit.evaluation.estimates import Refusal
 from toolkit.evaluation.exchange import Exchange, choice_of, usd
 

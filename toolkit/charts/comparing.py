@@ -6,8 +6,9 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from toolkit.charts.choosing import panels, refused
+from toolkit.charts.marks import labels_of
 from toolkit.charts.theme import INK, NAME_PIXELS, ROW_HEIGHT, WIDTH, altair_, finished, frame, sentence
-from toolkit.colours import BLUE, GREEN, GREY, VERMILION, labels_of
+from toolkit.colours import BLUE, GREEN, GREY, VERMILION
 from toolkit.evaluation.differences import ALL
 from toolkit.evaluation.estimates import Refusal
 
@@ -53,10 +54,12 @@ def differences(found: Comparison) -> list[Any]:
         for measure, axis in AXES.items()
         if (known.measure == measure).any()
     ]
+    refusals = [(each, each.result.reason) for each in found.differences if isinstance(each.result, Refusal)]
+    of_all = {(each.contender, each.measure, reason) for each, reason in refusals if each.segment == ALL}
     why_not = [
-        f"{each.contender}{'' if each.segment == ALL else f' · {each.segment}'}, {each.measure}: {each.result.reason}"
-        for each in found.differences
-        if isinstance(each.result, Refusal)
+        f"{each.contender}{'' if each.segment == ALL else f' · {each.segment}'}, {each.measure}: {reason}"
+        for each, reason in refusals
+        if each.segment == ALL or (each.contender, each.measure, reason) not in of_all
     ]
     if len(why_not) > MOST_REASONS:
         why_not[MOST_REASONS:] = [f"and {len(why_not) - MOST_REASONS:,} more, which frame() lists"]

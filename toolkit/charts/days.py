@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from toolkit.charts.marks import labels_of
 from toolkit.charts.theme import WIDTH, altair_, finished, loose, sentence
-from toolkit.colours import BLUE, ORANGE, VERMILION, labels_of
+from toolkit.colours import BLUE, ORANGE, VERMILION
 
 if TYPE_CHECKING:
     from toolkit.evaluation.drift import Drift

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.charts.marks import colours_of, labels_of, shapes_of
 from toolkit.charts.theme import INK, altair_, finished, frame, loose, sentence
-from toolkit.colours import GREY, colours_of, labels_of, shapes_of
+from toolkit.colours import GREY
 from toolkit.routing.frontier import Frontier
 
 HEIGHT, WIDTH = 280, 420

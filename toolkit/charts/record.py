@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from toolkit.charts.marks import labels_of
 from toolkit.charts.theme import LABEL_PIXELS, ROW_HEIGHT, WIDTH, altair_, finished, frame, sentence
-from toolkit.colours import BLUE, GREEN, GREY, PALETTE, PURPLE, VERMILION, labels_of
+from toolkit.colours import BLUE, GREEN, GREY, PALETTE, PURPLE, VERMILION
 from toolkit.errors import RunError
 from toolkit.ledger import History
 from toolkit.ledger.views import questions

@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from toolkit.charts.marks import labels_of
 from toolkit.charts.theme import INK, NAME_PIXELS, ROW_HEIGHT, WIDTH, altair_, finished, frame, sentence
-from toolkit.colours import BLUE, GREY, VERMILION, labels_of
+from toolkit.colours import BLUE, GREY, VERMILION
 from toolkit.evaluation.supposing import METHOD_NAMES
 
 if TYPE_CHECKING:

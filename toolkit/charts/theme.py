@@ -80,7 +80,7 @@ def sentence(told: str) -> Any:
             x=altair.value(0),
             y=altair.Y("at:Q", axis=None, scale=altair.Scale(domain=[0, len(lines)], reverse=True)),
         )
-        .properties(width=640, height=20 * len(lines), description=told)
+        .properties(width=640, height=20 * len(lines), description=" ".join(lines))
     )
     return finished(text)
 
@@ -91,7 +91,7 @@ def loose(**more: Any) -> Any:
 
 
 def shown(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a notebook keeps of a chart: alive for JupyterLab, a picture for whoever draws none, a word for the rest."""
+    """What a notebook keeps of a chart: alive for JupyterLab, a picture for whoever draws none, words for the rest."""
     import base64
 
     import vl_convert

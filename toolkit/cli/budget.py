@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli.options import DEFAULT_HOME, AsJson, Home
-from toolkit.ledger.homes import has_journal
 
 if TYPE_CHECKING:
     from toolkit.ledger import Journal
@@ -32,12 +31,10 @@ def budget(
     from toolkit.asking.reconciling import dead, reconciled
     from toolkit.ledger import Journal
     from toolkit.runs.resuming import find_run
+    from toolkit.runs.run_names import check_journal
 
     run_id = find_run(run, home=home).id if run else None
-    if not has_journal(home):
-        from toolkit.errors import RunError
-
-        raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")
+    check_journal(home)
     with Journal.open(home) as journal:
         gone = journal.decided(lambda transaction: dead(transaction, run_id))
         settled = reconciled(journal, gone) if reconcile else None

@@ -13,8 +13,7 @@ import typer
 
 from toolkit.cli.ending import FAILED, complain
 from toolkit.cli.options import DEFAULT_HOME, Home
-from toolkit.errors import RunError, SetupError
-from toolkit.ledger.homes import has_record
+from toolkit.errors import SetupError
 
 if TYPE_CHECKING:
     from toolkit.telemetry import Told
@@ -58,14 +57,15 @@ def telemetry(
     from OTEL_EXPORTER_OTLP_HEADERS. Exit code 0: all was accepted; 1: some was refused; 2: nothing could be sent.
     """
     from toolkit.ledger.reading.history import History
+    from toolkit.runs.run_names import check_record
     from toolkit.telemetry import export
 
     if follow and (run or dry_run):
         raise SetupError("--follow sends what ends from now on; it goes with neither --run nor --dry-run")
     if run and since:
         raise SetupError("give --run or --since, not both")
-    if not has_record(home) and not follow:
-        raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")
+    if not follow:
+        check_record(home)
     history, moment = History(home), _moment(since) if since else None
     if follow:
         told = _followed(history, moment, endpoint, version=conventions, content=content, with_metrics=not no_metrics)

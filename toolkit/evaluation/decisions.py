@@ -36,7 +36,7 @@ AT_ONCE, JUDGEMENTS_KEPT = 10_000, 10_000
 class Recorded:
     """One decision as it is on record: its facts but for the fleet, `tokens` being an estimate of its request's.
 
-    `judged` are the candidates and `told` the fields of the row, in JSON, as there may be a million of them.
+    Candidates, as they were judged, and the fields of the row stay in JSON, as there may be a million of them.
     """
 
     id: str
@@ -46,21 +46,21 @@ class Recorded:
     turn: int
     repeat: int
     choice: str
-    judged: str
+    candidates_json: str
     exact: bool
     router: str
     seed: int
     request: Request | None
     tokens: int
-    told: str
+    fields_json: str
 
     @property
     def candidates(self) -> tuple[Mapping[str, Any], ...]:
-        return _candidates(self.judged)
+        return tuple(orjson.loads(self.candidates_json))
 
     @property
     def fields(self) -> Mapping[str, Json]:
-        found: dict[str, Json] = orjson.loads(self.told)
+        found: dict[str, Json] = orjson.loads(self.fields_json)
         return found
 
 
@@ -115,7 +115,15 @@ class Decided:
         return found, settled
 
     def redecided(self, router: Router) -> Iterator[Decision]:
-        """What the router decides about each of these requests, with the seed that is on record."""
+        """What the router decides about each of these requests, with the seed that is on record.
+
+        Raises RunError where a request is not on record, or the router must ask models itself.
+        """
+        if (lost := next((each for each in self.decisions if each.request is None), None)) is not None:
+            raise RunError(
+                f"the request of row {lost.row_id}, step {lost.step}, is not on record any more (pruned, erased, or "
+                "never kept), so no router can be asked about it"
+            )
         wanted = router.names() or ()
         decide_many = getattr(router, "decide_many", None)
         for first in range(0, self.n, AT_ONCE):
@@ -127,11 +135,7 @@ class Decided:
                 yield decision
 
     def _facts(self, each: Recorded, wanted: Sequence[str]) -> RoutingFacts:
-        if each.request is None:
-            raise RunError(
-                f"the request of row {each.row_id}, step {each.step}, is not on record any more (pruned, erased, or "
-                "never kept), so no router can be asked about it"
-            )
+        assert each.request is not None
         return RoutingFacts(
             request=each.request,
             models=self._models(each, wanted),
@@ -148,17 +152,25 @@ class Decided:
 
         Models `wanted` that it did not see are there too, so that it shows that they are wanted.
         """
-        seen = self._seen(each.judged) if self.fleet is None else self.fleet.facts
-        return {**seen, **{name: _as_judged(name, None, False, True) for name in wanted if name not in seen}}
+        seen = self._seen(each.candidates_json) if self.fleet is None else self.fleet.facts
+        return {**seen, **{name: _as_judged(name) for name in wanted if name not in seen}}
 
     @cached_property
     def _seen(self) -> Callable[[str], Mapping[str, ModelFacts]]:
         """The models of a decision as they were judged. Few decisions in a row are unlike where nothing was scored."""
+        persons = self.persons
 
         @lru_cache(maxsize=JUDGEMENTS_KEPT)
-        def seen(judged: str) -> Mapping[str, ModelFacts]:
-            told = ((each["model"], each.get("expected_cost_usd"), _passed(each)) for each in _candidates(judged))
-            return {name: _as_judged(name, cost, name in self.persons, passed) for name, cost, passed in told}
+        def seen(candidates_json: str) -> Mapping[str, ModelFacts]:
+            return {
+                each["model"]: _as_judged(
+                    each["model"],
+                    cost_usd=each.get("expected_cost_usd"),
+                    is_person=each["model"] in persons,
+                    available=all(verdict["passed"] for verdict in each.get("verdicts") or ()),
+                )
+                for each in orjson.loads(candidates_json)
+            }
 
         return seen
 
@@ -187,8 +199,6 @@ def decided(
     _check_one(step, {(each.run_id, each.step) for each in decisions})
     models, probabilities = _probabilities(decisions)
     place = {model: n for n, model in enumerate(models)}
-    repeated = len({each.row_id for each in decisions}) < len(decisions)
-    codes = _codes(groups, decisions) if cluster is not None or repeated else None
     return Decided(
         step,
         decisions,
@@ -197,7 +207,7 @@ def decided(
         probabilities,
         rewards,
         cost,
-        codes if codes is None or cluster is not None or codes.max() + 1 < len(decisions) else None,
+        _clusters(decisions, groups if cluster is not None else None),
         judged_by_same=judged_by_same(rewards, graders),
         failures=failures,
         persons=frozenset(history.sql(evaluations.PERSONS).column("person")),
@@ -207,19 +217,12 @@ def decided(
 
 # ----------------------------------------------------------------------------------------------------------- helpers
 @lru_cache(maxsize=JUDGEMENTS_KEPT)
-def _candidates(judged: str) -> tuple[Mapping[str, Any], ...]:
-    return tuple(orjson.loads(judged))
-
-
-@lru_cache(maxsize=JUDGEMENTS_KEPT)
-def _as_judged(name: str, cost_usd: float | None, is_person: bool, available: bool) -> ModelFacts:
+def _as_judged(
+    name: str, *, cost_usd: float | None = None, is_person: bool = False, available: bool = True
+) -> ModelFacts:
     """A model as a decision saw it, which cares for the price of one call alone."""
     price = None if cost_usd is None else Price(request=cost_usd)
     return ModelFacts(name, "", frozenset({"*"}), price=price, is_person=is_person, available=available)
-
-
-def _passed(candidate: Mapping[str, Any]) -> bool:
-    return all(verdict["passed"] for verdict in candidate.get("verdicts") or ())
 
 
 def _requests(history: History, params: Mapping[str, Any]) -> Iterator[tuple[str, Request]]:
@@ -232,17 +235,32 @@ def _requests(history: History, params: Mapping[str, Any]) -> Iterator[tuple[str
 def _recorded(columns: Mapping[str, Any], requests: Mapping[str, tuple[Request, int]]) -> Iterator[Recorded]:
     """A decision for each place in the columns, of requests with their tokens. Texts that many share are kept once."""
     once: dict[str, str] = {}
+
+    def shared(text: str) -> str:
+        return once.setdefault(text, text)
+
     names = ("id", "run_id", "row_id", "step", "turn", "repeat", "choice", "candidates", "kind", "router", "seed",
              "request", "fields")  # fmt: skip
-    for id_, run_id, row_id, step, turn, repeat, choice, judged, kind, router, seed, request, told in zip(
+    for id_, run_id, row_id, step, turn, repeat, choice, candidates, kind, router, seed, request, fields in zip(
         *(columns[name].tolist() for name in names), strict=True
     ):
-        run_id, step, choice, judged, router, told = (
-            once.setdefault(text, text) for text in (run_id, step, choice, judged or "[]", router, told or "{}")
-        )
         asked, tokens = requests.get(request, (None, 0))
-        yield Recorded(id_, run_id, row_id, step, turn, repeat, choice, judged, kind != "monte_carlo", router,
-                       int(seed or 0), asked, tokens, told)  # fmt: skip
+        yield Recorded(
+            id=id_,
+            run_id=shared(run_id),
+            row_id=row_id,
+            step=shared(step),
+            turn=turn,
+            repeat=repeat,
+            choice=shared(choice),
+            candidates_json=shared(candidates or "[]"),
+            exact=kind != "monte_carlo",
+            router=shared(router),
+            seed=int(seed or 0),
+            request=asked,
+            tokens=tokens,
+            fields_json=shared(fields or "{}"),
+        )
 
 
 def _probabilities(decisions: Sequence[Recorded]) -> tuple[tuple[str, ...], Floats]:
@@ -265,13 +283,18 @@ def _check_one(step: str, named: set[tuple[str, str]]) -> None:
         raise RunError(f"a run has several steps {step!r}: name one of {', '.join(sorted({n for _, n in named}))}")
 
 
-def _codes(groups: Sequence[str | None], decisions: Sequence[Recorded]) -> NDArray[np.int64]:
-    """(n,) a number per value of the field; per row where there is none."""
+def _clusters(decisions: Sequence[Recorded], groups: Sequence[str | None] | None) -> NDArray[np.int64] | None:
+    """(n,) a number for each value of a field, and for each row without one; without `groups` for each row, as several
+    decisions about it belong together, and None where no row has several."""
+    if groups is None and len({each.row_id for each in decisions}) == len(decisions):
+        return None
+    keys = (
+        _row(each) if group is None else ("group", group)
+        for group, each in zip(groups or [None] * len(decisions), decisions, strict=True)
+    )
     codes: dict[object, int] = {}
-    keys = [
-        ("group", group) if group is not None else _row(each) for group, each in zip(groups, decisions, strict=True)
-    ]
-    return np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.int64)
+    found = np.fromiter((codes.setdefault(key, len(codes)) for key in keys), np.int64, len(decisions))
+    return None if groups is None and len(codes) == len(decisions) else found
 
 
 def _row(decision: Recorded) -> tuple[str, str, str]:

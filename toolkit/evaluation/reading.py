@@ -150,6 +150,7 @@ def beside(tables: Sequence[Scored]) -> Scored:
     if differing := int(differs.sum()):
         notes.append(f"{differing:,} rows have one id and different fields in the runs, and are left out")
     quality = of("quality")
+    notes += _graded_in_some(quality)
     graders = np.hstack([np.asarray(table.graders)[rows] for table, rows in zip(tables, at, strict=True)])
     graders[differs] = 0
     return Scored(
@@ -231,6 +232,15 @@ def _codes(column: Any) -> NDArray[np.int64]:
     return np.where(mask, len(values) + np.arange(len(codes)), codes).astype(np.int64)
 
 
+def _graded_in_some(quality: Floats) -> list[str]:
+    """A note on (n, k) grades of which a row has some alone."""
+    graded = np.isfinite(quality)
+    some = int((graded.any(axis=1) & ~graded.all(axis=1)).sum())
+    return (
+        [f"{some:,} rows have a grade in some of the runs alone, and are left out where it is missing"] if some else []
+    )
+
+
 def _notes(
     told: Mapping[str, Any], differs: NDArray[np.bool_], broke: NDArray[np.bool_], quality: Floats, *, runs: int,
     failed: float,
@@ -246,8 +256,7 @@ def _notes(
     if parked := int(np.sum(told["parked"])):
         notes.append(f"{parked:,} answers wait for a person, and are left out")
     graded, settled = np.isfinite(quality), (np.asarray(told["runs"]) == runs) & (np.asarray(told["parked"]) == 0)
-    if one_sided := int((graded.any(axis=1) & ~graded.all(axis=1) & settled).sum()):
-        notes.append(f"{one_sided:,} rows have a grade in some of the runs alone, and are left out")
+    notes += _graded_in_some(quality[settled])
     if ungraded := int((~graded.any(axis=1)).sum()):
         notes.append(f"{ungraded:,} rows have no grade at all, and are left out")
     return notes

@@ -48,11 +48,11 @@ def foreseen(workflow: Workflow, rows: Any, fleet: Fleet, settings: Settings) ->
     """The forecast of a run with these settings. Raises a SetupError where it could not run."""
     workflow.check(fleet)
     home = settings.home
-    has_record = has_journal(home)
+    is_begun = has_journal(home)
     discretion = Discretion.of(settings)
-    redactor = discretion.redactor(fleet, key=discretion.key(home) if has_record else secrets.token_bytes(32))
+    redactor = discretion.redactor(fleet, key=discretion.key(home) if is_begun else secrets.token_bytes(32))
     table = redacted(open_rows(rows).head(settings.limit, settings.skip), redactor)
-    journal = Journal.open(home, merges=False) if has_record else None
+    journal = Journal.open(home, merges=False) if is_begun else None
     try:
         sight = _Sight(workflow, fleet, redactor, journal if not settings.fresh else None, seed=settings.seed)
         count = 0
@@ -63,7 +63,7 @@ def foreseen(workflow: Workflow, rows: Any, fleet: Fleet, settings: Settings) ->
     finally:
         if journal is not None:
             journal.close()
-    past, past_rows = _past(home, workflow.name) if has_record else ([], 0)
+    past, past_rows = _past(home, workflow.name) if is_begun else ([], 0)
     return forecast(seen, past, fleet=fleet, rows=count, past_rows=past_rows, in_flight=settings.in_flight)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from toolkit.errors import LedgerError
 from toolkit.ledger.history import file as history_file
 from toolkit.ledger.history import migrations, schema
-from toolkit.ledger.homes import JOURNAL, has_record
+from toolkit.ledger.homes import HISTORY, JOURNAL, has_record
 from toolkit.ledger.merging import segments
 from toolkit.ledger.writing import file as journal_file
 from toolkit.ledger.writing.statements import PENDING
@@ -44,7 +44,7 @@ class Facts:
 def facts(home: Path | str = ".toolkit") -> Facts:
     """The facts of that home, its journal being the home's own `journal.db`."""
     folder = Path(home)
-    journal, history = folder / JOURNAL, folder / history_file.NAME
+    journal, history = folder / JOURNAL, folder / HISTORY
     problems: list[str] = []
     if not has_record(folder):
         problems.append(f"there is neither journal nor history in {folder}: nothing has run here yet")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from toolkit.asking.settings import Settings
 from toolkit.errors import RunError
@@ -137,7 +137,9 @@ class Given:
                 parameters[name] = parameters[name].replace(default=choices[0], annotation=Literal[choices])
             else:
                 del parameters[other]
-        parameters["content"] = parameters["content"].replace(annotation=Literal[(KEPT, *get_args(Content))])
+        parameters["content"] = parameters["content"].replace(
+            annotation=Annotated[Literal[(KEPT, *get_args(Content))], BeforeValidator(lambda told: told or KEPT)]
+        )
         parameters["chunk_size"] = parameters["chunk_size"].replace(default=self.chunk_size)
         return inspect.Signature(list(parameters.values()), return_annotation=Any)
 

@@ -3,7 +3,7 @@
     inbox = Inbox(".toolkit")
     for review in inbox.open():
         print(review.id[:8], review.person, review.asked_at, review.why)
-    ended = inbox.answer("3f2a", "refund", by="Priya")
+    ended = inbox.answer("3f2a", "refund", by="analyst")
     inbox.resume(ended.run_id, ended.row_ids).wait()
 
 An answer is durable, under its key and at its place, before `answer` returns; whoever resumes the run finds it there.
@@ -23,7 +23,6 @@ from toolkit.asking.parking import is_due, lapsed
 from toolkit.asking.settings import DEFAULT_HOME, Settings
 from toolkit.errors import InboxError, InvalidOutput, RunError
 from toolkit.ledger import History, Journal, Review
-from toolkit.ledger.homes import has_journal
 from toolkit.ledger.reviews import review_id
 from toolkit.ledger.views.people import LABELLED, TRIED
 from toolkit.ledger.writing.reviewing import Ending, ended, reopened
@@ -32,7 +31,7 @@ from toolkit.prompts.outputs import Output
 from toolkit.records import Grade, Json, Place, RowRecord, Run, now
 from toolkit.redaction import Redact, Redactor
 from toolkit.runs.discretion import Discretion
-from toolkit.runs.run_names import chosen
+from toolkit.runs.run_names import check_journal, chosen
 
 if TYPE_CHECKING:
     from toolkit.fleet import Fleet
@@ -265,8 +264,8 @@ class Inbox:
         if self._held is not None:
             yield self._held
             return
-        if self._url is None and not has_journal(self.home):
-            raise RunError(f"there is no record in {self.home}; run something first, or name another home")
+        if self._url is None:
+            check_journal(self.home)
         with Journal.open(self.home, url=self._url) as journal:
             yield journal
 

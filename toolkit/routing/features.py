@@ -52,6 +52,8 @@ SURFACE: dict[str, tuple[str, ...]] = {
     "why": ("why", "because", "explain"),
     "time": ("day", "days", "week", "weeks", "month", "months", "year", "years", "hour", "hours", "minutes"),
 }
+SPECIAL = tuple(sorted(set(chain.from_iterable(SURFACE.values()))))
+KINDS = np.array([[word in words for words in SURFACE.values()] for word in SPECIAL], np.float64)
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,10 @@ class Vocabulary:
     pairs: Ints
     idf: Floats
     common_lines: frozenset[str]
+
+    def __post_init__(self) -> None:
+        if self.words[: len(SPECIAL)] != SPECIAL:
+            raise ValueError("its words do not begin with those that this version counts: fit it again")
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Vocabulary:
@@ -189,9 +195,8 @@ class Vocabulary:
 def _surface(counted: Counts, n: int) -> Floats:
     """(n, len(SURFACE)) how often the texts have words of each kind."""
     special = counted.columns < len(SPECIAL)
-    cells = counted.owner[special] * len(SPECIAL) + counted.columns[special]
-    found: Floats = np.bincount(cells, counted.times[special], n * len(SPECIAL)).reshape(n, len(SPECIAL)) @ KINDS
-    return found
+    found = Counts(counted.owner[special], counted.columns[special], counted.times[special])
+    return np.asarray(found.table((n, len(SPECIAL))) @ KINDS)
 
 
 def _to_length_one(owner: Ints, values: Floats, n: int) -> Floats:
@@ -200,7 +205,3 @@ def _to_length_one(owner: Ints, values: Floats, n: int) -> Floats:
     squares[squares == 0] = 1.0
     found: Floats = 1 / np.sqrt(squares)
     return found
-
-
-SPECIAL = tuple(sorted(set(chain.from_iterable(SURFACE.values()))))
-KINDS = np.array([[word in words for words in SURFACE.values()] for word in SPECIAL], np.float64)

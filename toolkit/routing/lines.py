@@ -1,6 +1,6 @@
 """Lines that many requests share, such as worked examples. In: texts. Out: texts with one word for each such line.
 
-Their words say nothing about a request, that it has the line does. Very long texts are cut in the middle here too.
+Their words say nothing about a request, that it has the line does. So does not the middle of a very long text.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Names(dict[str, str]):
 
 
 def common_lines(texts: Sequence[str]) -> frozenset[str]:
+    """The lines, without blanks around them, that at least 2 % of the texts have, and at least five."""
     lines = Counter(chain.from_iterable({line.strip() for line in text.split("\n")} for text in texts))
     least = max(COMMON_LEAST, COMMON_SHARE * len(texts))
     return frozenset(line for line, count in lines.items() if line and count >= least)

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Hashes = NDArray[np.uint64]
+from toolkit.routing.tokens import Hashes
+
 Ints = NDArray[np.int64]
 
 SLOTS_FOR_EACH = 4
-MIXING = np.uint64(0x9E3779B97F4A7C15)
+MIXING = np.uint64(0xBF58476D1CE4E5B9)
 
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """`slots` hold places in `known`, of the numbers that are mixed and shifted to there; `rest` are sorted numbers."""
+    """`slots` hold places in `known`, of the numbers that are mixed and shifted to there; `rest` are those that found
+    their slot taken, sorted."""
 
     known: Hashes
     shift: np.uint64
@@ -30,16 +32,14 @@ class Lookup:
 
     @classmethod
     def of(cls, known: Hashes) -> Lookup:
-        """Raises ValueError where a number is there twice."""
-        if len(np.unique(known)) < len(known):
-            raise ValueError("a number is there twice")
-        bits = (SLOTS_FOR_EACH * len(known)).bit_length()
+        """Of a number that is there twice the first place is found."""
+        numbers, places = np.unique(known, return_index=True)
+        bits = (SLOTS_FOR_EACH * len(places)).bit_length()
         shift = np.uint64(64 - bits)
         slots = np.zeros(1 << bits, np.int32)
-        wanted = (known * MIXING) >> shift
-        slots[wanted] = places = np.arange(len(known))
-        rest = np.flatnonzero(slots[wanted] != places)
-        rest = rest[np.argsort(known[rest])] if len(rest) else places[:1]
+        wanted = (numbers * MIXING) >> shift
+        slots[wanted] = places
+        rest = places[slots[wanted] != places]
         return cls(known, shift, slots, known[rest], rest)
 
     def find(self, numbers: Hashes) -> Ints:
@@ -48,7 +48,9 @@ class Lookup:
             return np.full(len(numbers), -1)
         places: Ints = self.slots[(numbers * MIXING) >> self.shift].astype(np.int64)
         others = np.flatnonzero(self.known[places] != numbers)
-        left = numbers[others]
-        at = np.minimum(np.searchsorted(self.rest, left), len(self.rest) - 1)
-        places[others] = np.where(self.rest[at] == left, self.places_of_rest[at], -1)
+        left, places[others] = numbers[others], -1
+        at = np.searchsorted(self.rest, left)
+        found = at < len(self.rest)
+        found[found] = self.rest[at[found]] == left[found]
+        places[others[found]] = self.places_of_rest[at[found]]
         return places

@@ -11,13 +11,12 @@ from toolkit.errors import RunError
 from toolkit.fleet import Fleet
 from toolkit.graph.workflow import Workflow
 from toolkit.ledger import Journal
-from toolkit.ledger.homes import has_journal
 from toolkit.records import Run
 from toolkit.redaction import TOKEN
 from toolkit.routing.parsing import parse_routers
 from toolkit.rows import is_query, relative_files
 from toolkit.runs.loading import load_workflow
-from toolkit.runs.run_names import chosen
+from toolkit.runs.run_names import check_journal, chosen
 from toolkit.runs.running import Running, start
 
 
@@ -100,8 +99,7 @@ def resume(run_id: str, *, home: Path | str = DEFAULT_HOME, rows: str | None = N
 
 def find_run(run_id: str, *, home: Path | str = DEFAULT_HOME) -> Run:
     """The run with that id, or the only one whose id starts so; `latest` is the newest."""
-    if not has_journal(home):
-        raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")
+    check_journal(home)
     with Journal.open(home) as journal:
         runs = journal.runs()
     name = chosen(run_id, [run.id for run in runs], home=home)

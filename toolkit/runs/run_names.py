@@ -1,4 +1,4 @@
-"""The names of runs: found again when cut short."""
+"""The names of runs: found again when cut short; and whether there is a record that could have any."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from toolkit.errors import RunError
-from toolkit.ledger.homes import has_record
+from toolkit.ledger.homes import has_journal, has_record
 from toolkit.ledger.views.questions import RUN_NAMES
 
 if TYPE_CHECKING:
@@ -50,3 +50,13 @@ def check_record(home: Path | str) -> None:
     """Raise RunError where there is no record at all."""
     if not has_record(home):
         raise RunError(f"there is no record in {home}; run something first, or name another home (--home)")
+
+
+def check_journal(home: Path | str) -> None:
+    """Raise RunError where there is no journal, without which nothing goes on."""
+    check_record(home)
+    if not has_journal(home):
+        raise RunError(
+            f"there is a history in {home} and no journal: what happened can be read there, but nothing goes on; name "
+            "another home (--home)"
+        )

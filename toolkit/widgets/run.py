@@ -165,7 +165,7 @@ def _cells(each: Record) -> tuple[str, ...]:
         bold(each["row_id"]),
         escape(_status(each)),
         told + reason,
-        _calls(each),
+        f"{each['calls']:,}" + (f" · {each['reused']:,} reused" if each["reused"] else ""),
         f"{FAILED.mark} {each['errors']:,}" if each["errors"] else "0",
         "" if each["seconds"] is None else duration(each["seconds"]),
         "unknown" if each["cost_usd"] is None else f"{each['cost_usd']:.6f}",
@@ -199,17 +199,13 @@ def _lines(page: SeenPage) -> list[str]:
         return [_none(page, is_over=True)]
     width = max(len(each["row_id"]) for each in page.rows)
     lines = [
-        f"{each['row_id']:<{width}}  {_status(each):<9}  {_calls(each):>3} calls  "
+        f"{each['row_id']:<{width}}  {_status(each):<9}  {each['calls']:>3} calls  "
+        f"{'' if each['reused'] == 0 else str(each['reused']) + ' answers reused, '}"
         f"{'' if each['errors'] == 0 else str(each['errors']) + ' failed, '}{_cut(_excerpt(each), 70)}"
         for each in page.rows
     ]
     first = page.wanted.page * PAGE_ROWS + 1
     return [*lines, f"rows {first:,} to {first + len(page.rows) - 1:,} of {page.total:,}"]
-
-
-def _calls(each: Record) -> str:
-    """How many, and how many answers came from earlier ones instead."""
-    return f"{each['calls']:,}" + (f" + {each['reused']:,} reused" if each["reused"] else "")
 
 
 def _status(each: Record) -> str:

@@ -23,11 +23,9 @@ import duckdb
 from toolkit.errors import LedgerError
 from toolkit.ledger.faults import remedy
 from toolkit.ledger.history import migrations
-from toolkit.ledger.homes import HISTORY
 from toolkit.ledger.merging.lineage import watermarks
 from toolkit.records import new_id
 
-NAME = HISTORY
 CATALOG = "history"
 PATIENCE_SECONDS = 1.0
 

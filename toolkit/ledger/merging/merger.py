@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import LedgerError
 from toolkit.ledger.faults import remedy, said
+from toolkit.ledger.homes import HISTORY
 from toolkit.ledger.merging.lineage import Lineage
 from toolkit.ledger.merging.role import role
 from toolkit.ledger.writing.statements import ANYTHING, Dialect
@@ -131,7 +132,7 @@ class Merger:
     def _merge_all(self) -> int:
         from toolkit.ledger.history import file as history_file
 
-        path = self.home / history_file.NAME
+        path = self.home / HISTORY
         if self._blocked and self._pending() < SPILL_ENTRIES:
             try:
                 history_file.probe(path)
@@ -335,7 +336,7 @@ def sweep(home: Path) -> None:
 def _failed(home: Path, error: Exception) -> LedgerError:
     """What stopped a merge, for a person."""
     advice = remedy(error) or (
-        f"if a file is damaged, put a backup in its place, or move {home / 'history.duckdb'} away: a new one is made"
+        f"if a file is damaged, put a backup in its place, or move {home / HISTORY} away: a new one is made"
     )
     return LedgerError(
         f"moving the record into the history failed in {home}: {said(error)}; the journal keeps what the history "

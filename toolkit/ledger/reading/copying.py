@@ -22,7 +22,7 @@ from toolkit.ledger.documents import PIECES
 from toolkit.ledger.history import file as history_file
 from toolkit.ledger.history.file import quoted
 from toolkit.ledger.history.schema import BY_NAME, HistoryTable
-from toolkit.ledger.homes import JOURNAL
+from toolkit.ledger.homes import HISTORY, JOURNAL
 from toolkit.ledger.merging import segments
 from toolkit.ledger.merging.lineage import Lineage
 from toolkit.ledger.reading import tail
@@ -145,7 +145,7 @@ def _draft(path: Path) -> Iterator[Path]:
 
 
 def _check_target(history: History, path: Path, *, force: bool) -> None:
-    own = [history.home / name for name in (history_file.NAME, JOURNAL)]
+    own = [history.home / name for name in (HISTORY, JOURNAL)]
     if any(path.resolve() == each.resolve() for each in own):
         raise LedgerError(f"{path} is part of the record itself; choose another name")
     if path.is_dir():

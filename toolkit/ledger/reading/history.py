@@ -21,7 +21,7 @@ import duckdb
 from toolkit.errors import LedgerError
 from toolkit.ledger.faults import remedy
 from toolkit.ledger.history import file as history_file
-from toolkit.ledger.homes import JOURNAL
+from toolkit.ledger.homes import HISTORY, JOURNAL
 from toolkit.ledger.merging import role, segments
 from toolkit.ledger.reading import tail
 from toolkit.ledger.reading.table import Table
@@ -104,7 +104,7 @@ class History:
         """
         journal, dialect = self._snapshot()
         as_of = datetime.now(UTC)
-        path = self.home / history_file.NAME
+        path = self.home / HISTORY
         try:
             if journal is None and not path.exists():
                 raise LedgerError(

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from toolkit.ledger.history import file as history_file
-from toolkit.ledger.homes import JOURNAL
+from toolkit.ledger.homes import HISTORY, JOURNAL
 from toolkit.ledger.merging import segments
 
 Kind = Literal["contents", "runs", "subject"]
@@ -53,7 +52,7 @@ class Removal:
 
 def home_bytes(home: Path) -> int:
     """The size of journal, history and what is set aside between them."""
-    names = (JOURNAL, f"{JOURNAL}-wal", history_file.NAME, f"{history_file.NAME}.wal")
+    names = (JOURNAL, f"{JOURNAL}-wal", HISTORY, f"{HISTORY}.wal")
     files = [home / name for name in names]
     files += [file for file in (home / segments.FOLDER).rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files if file.exists())

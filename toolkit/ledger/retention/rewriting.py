@@ -30,7 +30,7 @@ from toolkit.errors import LedgerError
 from toolkit.ledger.history import file as history_file
 from toolkit.ledger.history.file import CATALOG, quoted
 from toolkit.ledger.history.schema import BOOKKEEPING, BY_NAME
-from toolkit.ledger.homes import JOURNAL, has_record
+from toolkit.ledger.homes import HISTORY, JOURNAL, has_record
 from toolkit.ledger.merging import merger as merging
 from toolkit.ledger.merging import role, segments
 from toolkit.ledger.retention.clearing import Clearing, Doomed, compact, compact_postgresql
@@ -87,7 +87,7 @@ def rewrite(
     with nothing changed, where somebody holds the history open, where it has tables that are none of ours, or where
     there is no record.
     """
-    path = home / history_file.NAME
+    path = home / HISTORY
     if not has_record(home) and url is None:
         raise LedgerError(f"there is neither journal nor history in {home}: there is nothing to take off the record")
     notes: list[str] = []
@@ -175,7 +175,7 @@ def _unmerged(home: Path) -> str:
 
 def _taken(home: Path) -> str:
     """What is told of files in the home that may hold the same data but are none of its own, "" for none."""
-    own = {home / history_file.NAME}
+    own = {home / HISTORY}
     found = [path for path in home.rglob("*") if path.suffix in _TAKEN and path not in own and path.is_file()]
     found = [path for path in found if segments.FOLDER not in path.relative_to(home).parts]
     if not found:
@@ -187,7 +187,7 @@ def _taken(home: Path) -> str:
 def _remove_leftovers(home: Path) -> None:
     """What killed processes left: they may hold anything. The role is ours, so nobody is at work on them."""
     merging.sweep(home)
-    for leftover in (home / ".duckdb-spill", home / f"{history_file.NAME}.tmp"):
+    for leftover in (home / ".duckdb-spill", home / f"{HISTORY}.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -264,7 +264,7 @@ def _check_tables(connection: DuckDBPyConnection) -> None:
     ).fetchall()
     if foreign := sorted({name for (name,) in found} - ours):
         raise LedgerError(
-            f"{history_file.NAME} has tables or views that are none of the toolkit's ({', '.join(foreign)}), and is to "
+            f"{HISTORY} has tables or views that are none of the toolkit's ({', '.join(foreign)}), and is to "
             "be written anew; move them into a file of your own, then run this again"
         )
 

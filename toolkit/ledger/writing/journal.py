@@ -326,7 +326,7 @@ def _known(home: Path) -> Mapping[str, int] | None:
     from toolkit.ledger.history import file as history_file
     from toolkit.ledger.merging import segments  # takes 0.2 s, so not where it is not needed
 
-    known = history_file.reached_by(home / history_file.NAME)
+    known = history_file.reached_by(home / HISTORY)
     if known is not None:
         for journal_id in segments.journals(home):
             aside = (segment.last for segment in segments.listed(home, journal_id))
