@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Locator, expect
 
@@ -46,9 +48,9 @@ def answered(name):
 one, two = answered("one"), answered("two")
 useful = Pointwise("It answers what was asked.", shows=("ticket",), scale="pass/fail")
 judged = judge_run(one, useful, fleet=fleet, by="judge", step="reply")
-tk.label(one, step="reply", rubric=useful, by="lena", sample=12)
+tk.label(one, step="reply", rubric=useful, by="analyst", sample=12)
 """
-PAIRS = 'tk.label((one, two), step="reply", rubric="The more useful one.", shows=("ticket",), by="lena", sample=4)'
+PAIRS = 'tk.label((one, two), step="reply", rubric="The more useful one.", shows=("ticket",), by="analyst", sample=4)'
 
 
 def page_of(notebook: Notebook, number: int) -> Locator:
@@ -58,6 +60,8 @@ def page_of(notebook: Notebook, number: int) -> Locator:
     return found
 
 
+AWAITING = re.compile("tk-busy")
+"""The class of a page whose kernel has not said yet that it is done with what was pressed."""
 PRESS_WHEN_IT_CHANGES = """(root, [where, key]) => {
   const before = root.querySelector(where).textContent;
   const observer = new MutationObserver(() => {
@@ -198,6 +202,7 @@ def test_answers_are_labelled_by_keys_and_the_agreement_appears(lab: Laboratory,
             keys.press(key)
         if number == 0:
             expect(page.locator(".tk-head b")).to_contain_text("1 of 12")
+            expect(page).not_to_have_class(AWAITING)
             keys.press("u")
             expect(page.locator(".tk-answer pre")).to_have_text(said)
             expect(page.locator(".tk-head b")).to_contain_text("0 of 12")
@@ -207,6 +212,7 @@ def test_answers_are_labelled_by_keys_and_the_agreement_appears(lab: Laboratory,
             expect(page.locator(".tk-agreements")).to_contain_text("%")
             visit.photograph("label-light", of=".tk-label")
     expect(page).to_contain_text("all are labelled")
+    expect(page).not_to_have_class(AWAITING)
     keys.press("r")
     expect(page.locator(".tk-said")).to_contain_text("12 labels are on record as grades now")
 
