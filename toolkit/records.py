@@ -130,6 +130,8 @@ class Candidate:
 
     def with_probability(self, probability: float) -> Candidate:
         """The same candidate, chosen so probably. Built outright, as each decision does so for each candidate."""
+        if probability == self.probability:
+            return self
         return Candidate(self.model, self.verdicts, self.score, probability, self.expected_cost_usd)
 
 

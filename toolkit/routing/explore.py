@@ -40,15 +40,20 @@ class Explore(Router):
         chance = facts.chance(self)
         exploring = chance.random() < self.rate
         choice = chance.choice(arms) if exploring else decision.choice
-        share = self.rate / len(arms)
-        return replace(
-            decision,
+        kept, share = 1 - self.rate, self.rate / len(arms)
+        return Decision(
             choice=choice,
             candidates=tuple(
-                c.with_probability((1 - self.rate) * c.probability + (share if c.model in arms else 0.0))
-                for c in decision.candidates
+                [
+                    c.with_probability(kept * c.probability + (share if c.model in arms else 0.0))
+                    for c in decision.candidates
+                ]
             ),
+            order=decision.order,
             reason=f"explored: drawn from {len(arms)} models" if exploring else decision.reason,
             router=self._label,
+            probabilities=decision.probabilities,
             exploration_rate=self.rate,
+            seed=decision.seed,
+            snapshot=decision.snapshot,
         )
